@@ -1,0 +1,126 @@
+"""The emulator's web application: every route, and what holds for all of them.
+
+Requests are read as the service reads them (any case, doubled slashes, any Host); every answer carries the service's
+correlation headers; errors are dressed for the plane that answers; whatever has no route is a named 501.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+
+from airflow_azml.emulator import facts, faults
+from airflow_azml.emulator.routes import ROUTERS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+
+    from airflow_azml.emulator.emulator import Emulator
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+BLOB_HOST = re.compile(r"^(?P<account>[a-z0-9]+)\.blob\.")
+SCORING_HOST = re.compile(r"^(?P<endpoint>[a-z][a-z0-9-]*)\.[a-z0-9-]+\.inference\.")
+
+
+def create_app(emulator: Emulator) -> FastAPI:
+    """Build the application over an emulator; its lifespan starts and stops the emulator."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        emulator.start()
+        yield
+        emulator.stop()
+
+    app = FastAPI(
+        title="Azure Machine Learning emulator",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.emulator = emulator
+    app.add_middleware(_Envoy)
+    app.add_exception_handler(faults.Fault, _answer_fault)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    for routes in ROUTERS:
+        app.include_router(routes)
+    app.add_api_route("/{path:path}", _unknown, methods=["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+    return app
+
+
+class _Envoy:
+    """Rewrites what comes in to the one spelling the routes know, and signs what goes out."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get("x-forwarded-host") or headers.get("host", "")
+        scope["path"] = canonical_path(scope["path"], host)
+        request_id = str(uuid.uuid4())
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def signed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_service_headers(request_id, headers)]
+            await send(message)
+
+        await self._app(scope, receive, signed)
+
+
+def canonical_path(path: str, host: str) -> str:
+    """Collapse doubled slashes and turn host-style blob and scoring addresses into path-style ones."""
+    path = re.sub(r"/{2,}", "/", path)
+    if match := BLOB_HOST.match(host.casefold()):
+        return f"/_blob/{match['account']}{path}"
+    if match := SCORING_HOST.match(host.casefold()):
+        return f"/_score/{match['endpoint']}{path}"
+    return path.rstrip("/") or "/"
+
+
+def _service_headers(request_id: str, headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    client_request_id = headers.get("x-ms-client-request-id")
+    signed = {
+        "x-ms-request-id": request_id,
+        "x-ms-correlation-request-id": headers.get("x-ms-correlation-request-id", request_id),
+        "x-ms-routing-request-id": f"LOCAL:{datetime.now(UTC):%Y%m%dT%H%M%SZ}:{request_id}",
+        "x-ms-client-request-id": client_request_id or request_id,
+        "x-request-time": "0.001",
+        "x-ms-ratelimit-remaining-subscription-reads": "249",
+    }
+    return [(name.encode(), value.encode("latin-1")) for name, value in signed.items()]
+
+
+def _answer_fault(request: Request, error: Exception) -> Response:
+    if not isinstance(error, faults.Fault):
+        raise error
+    plane = faults.plane_of(request.url.path)
+    body = faults.envelope(error, plane, request_id=request.state.request_id, location=facts.LOCATION)
+    return JSONResponse(body, status_code=error.status, headers=error.headers)
+
+
+def _answer_invalid(request: Request, error: Exception) -> Response:
+    return _answer_fault(request, faults.bad_request(f"The request is not valid: {error}"))
+
+
+def _unknown(request: Request) -> Response:
+    raise faults.not_implemented(request.method, request.url.path)

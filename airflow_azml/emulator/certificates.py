@@ -1,0 +1,125 @@
+"""A certificate authority of the emulator's own, so that clients meet it over TLS as they meet the service.
+
+The authority is made once per data folder (`ca.pem` is what clients trust); the server's certificate is renewed at
+every start and names every host that the service's own clients would call.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTS = (
+    "localhost",
+    "*.localhost",
+    "login.microsoftonline.com",
+    "management.azure.com",
+    "ml.azure.com",
+    "*.api.azureml.ms",
+    "*.blob.core.windows.net",
+    "*.eastus.inference.ml.azure.com",
+)
+LIFETIME = timedelta(days=365)
+
+
+def ensure_certificates(folder: Path, host: str) -> tuple[Path, Path]:
+    """Make what is missing in the folder and return the paths of the server's certificate chain and key."""
+    authority_path, authority_key_path = folder / "ca.pem", folder / "ca-key.pem"
+    if not (authority_path.exists() and authority_key_path.exists()):
+        _make_authority(authority_path, authority_key_path)
+    authority = x509.load_pem_x509_certificate(authority_path.read_bytes())
+    authority_key = serialization.load_pem_private_key(authority_key_path.read_bytes(), password=None)
+    if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"{authority_key_path} does not hold the key that this emulator made")
+    certificate_path, key_path = folder / "server.pem", folder / "server-key.pem"
+    key = ec.generate_private_key(ec.SECP256R1())
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in HOSTS]
+    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in sorted({"127.0.0.1", "::1", *_ip(host)})]
+    if not _ip(host) and host not in HOSTS:
+        names.append(x509.DNSName(host))
+    certificate = (
+        _builder("airflow-azml emulator", authority.subject, key.public_key())
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
+            critical=False,
+        )
+        .sign(authority_key, hashes.SHA256())
+    )
+    chain = certificate.public_bytes(serialization.Encoding.PEM) + authority_path.read_bytes()
+    certificate_path.write_bytes(chain)
+    _write_key(key_path, key)
+    return certificate_path, key_path
+
+
+def _make_authority(path: Path, key_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name("airflow-azml emulator CA")
+    certificate = (
+        _builder("airflow-azml emulator CA", name, key.public_key(), LIFETIME * 10)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    _write_key(key_path, key)
+
+
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+def _builder(
+    subject: str, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, lifetime: timedelta = LIFETIME
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + lifetime)
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+def _ip(host: str) -> set[str]:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return set()
+    return {host}

@@ -1,0 +1,87 @@
+"""Reading requests as leniently as the service does: paths and JSON names in any case, doubled slashes.
+
+Routers of the emulator are made with `router()`, so that their routes match in any case; handlers read a body with
+`pick()`, so that `Configuration`, `configuration` and `CONFIGURATION` are one name. Values and the keys of free maps
+(tags, environment variables) keep their case.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, params
+from fastapi.routing import APIRoute
+
+from airflow_azml.emulator.faults import bad_request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WORKSPACE_PATH = (
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices"
+    "/workspaces/{workspace}"
+)
+
+
+class AnyCaseRoute(APIRoute):
+    """A route whose literal segments match in any case."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE)
+
+
+def router(prefix: str = "", dependencies: Sequence[params.Depends] = ()) -> APIRouter:
+    """Make a router, for example `router("/history/v1.0" + WORKSPACE_PATH, REGIONAL)`."""
+    return APIRouter(prefix=prefix, dependencies=dependencies, route_class=AnyCaseRoute)
+
+
+async def _json_body(request: Request) -> Any:
+    raw = await request.body()
+    if not raw.strip():
+        return {}
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise bad_request(f"The request body is not valid JSON: {error}", code="InvalidJson") from error
+
+
+async def _json_object(body: Annotated[Any, Depends(_json_body)]) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise bad_request("The request body must be a JSON object.", code="InvalidJson")
+    return body
+
+
+JsonBody = Annotated[Any, Depends(_json_body)]
+JsonObject = Annotated[dict[str, Any], Depends(_json_object)]
+
+
+def pick(body: Any, *names: str, default: Any = None) -> Any:
+    """Walk into nested objects by names in any case; the default where a step is absent or null."""
+    for name in names:
+        if not isinstance(body, dict):
+            return default
+        if name not in body:
+            folded = name.casefold()
+            name = next((key for key in body if key.casefold() == folded), name)  # noqa: PLW2901 - the key as sent
+        body = body.get(name)
+    return default if body is None else body
+
+
+def pick_object(body: Any, *names: str) -> dict[str, Any]:
+    """Like pick, for a member that must be an object; an absent one is empty."""
+    value = pick(body, *names, default={})
+    if not isinstance(value, dict):
+        raise bad_request(f"'{'.'.join(names)}' must be an object.", target=names[-1])
+    return value
+
+
+def pick_text(body: Any, *names: str, default: str | None = None) -> str:
+    """Like pick, for a member that must be a string; without a default it is required."""
+    value = pick(body, *names, default=default)
+    if not isinstance(value, str):
+        state = "is required" if value is None else "must be a string"
+        raise bad_request(f"'{'.'.join(names)}' {state}.", target=names[-1])
+    return value
