@@ -1,0 +1,274 @@
+"""The one state machine of everything remote: compute, run, endpoint, deployment, and their deletion.
+
+A :class:`Target` names what is waited for (plain JSON: it is the trigger's argument), an :class:`Observation` is what
+the service says of it, a status table per kind says what each status means, and :func:`decide` says what to do next.
+Operators, sensors and triggers all wait through :class:`Watch`, so none of them knows a status by name.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from airflow_azml.client.errors import AzureMLError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Phase(StrEnum):
+    """What a status means, whatever its kind calls it."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    GONE = "gone"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self not in {Phase.PENDING, Phase.ACTIVE}
+
+
+class Kind(StrEnum):
+    """What can be waited for."""
+
+    COMPUTE = "compute"
+    RUN = "run"
+    ENDPOINT = "endpoint"
+    DEPLOYMENT = "deployment"
+
+
+class Goal(StrEnum):
+    """How a wait is meant to end."""
+
+    SUCCEEDED = "succeeded"
+    GONE = "gone"
+
+
+# Run states: only Completed, Failed and Canceled are ends. Finalizing still uploads outputs; NotResponding and Paused
+# can come back. https://learn.microsoft.com/rest/api/azureml (run history, RunStatus)
+_RUN = {
+    "notstarted": Phase.PENDING,
+    "unapproved": Phase.PENDING,
+    "queued": Phase.PENDING,
+    "provisioning": Phase.PENDING,
+    "starting": Phase.PENDING,
+    "preparing": Phase.PENDING,
+    "running": Phase.ACTIVE,
+    "pausing": Phase.ACTIVE,
+    "paused": Phase.ACTIVE,
+    "notresponding": Phase.ACTIVE,
+    "cancelrequested": Phase.ACTIVE,
+    "finalizing": Phase.ACTIVE,
+    "unknown": Phase.ACTIVE,
+    "completed": Phase.SUCCEEDED,
+    "failed": Phase.FAILED,
+    "canceled": Phase.CANCELED,
+    "cancelled": Phase.CANCELED,
+}
+# ProvisioningState of Resource Manager.
+_RESOURCE = {
+    "unknown": Phase.ACTIVE,
+    "creating": Phase.ACTIVE,
+    "updating": Phase.ACTIVE,
+    "scaling": Phase.ACTIVE,
+    "deleting": Phase.ACTIVE,
+    "succeeded": Phase.SUCCEEDED,
+    "failed": Phase.FAILED,
+    "canceled": Phase.CANCELED,
+}
+STATUSES: Mapping[Kind, Mapping[str, Phase]] = {
+    Kind.RUN: _RUN,
+    Kind.COMPUTE: _RESOURCE,
+    Kind.ENDPOINT: _RESOURCE,
+    Kind.DEPLOYMENT: _RESOURCE,
+}
+
+
+def phase_of(kind: Kind, status: str) -> Phase:
+    """Return what a status means; one that nobody knows is active, so that a new word never kills a healthy run."""
+    return STATUSES[kind].get(status.casefold(), Phase.ACTIVE)
+
+
+def is_known(kind: Kind, status: str) -> bool:
+    """Tell whether the status is in the kind's table."""
+    return status.casefold() in STATUSES[kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something remote and how the wait for it is meant to end.
+
+    :param kind: what it is.
+    :param name: run id, or name of the resource.
+    :param parent: the experiment of a run, the endpoint of a deployment.
+    :param goal: how the wait is meant to end.
+    :param operation_url: status URL of the long-running operation, where a failure's reason may be found.
+    """
+
+    kind: Kind
+    name: str
+    parent: str = ""
+    goal: Goal = Goal.SUCCEEDED
+    operation_url: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    def as_json(self) -> dict[str, str]:
+        """Return plain JSON, fit for a trigger's arguments."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, str]) -> Target:
+        """Read what `as_json` wrote."""
+        return cls(**{**values, "kind": Kind(values["kind"]), "goal": Goal(values["goal"])})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the service says of a target now.
+
+    :param phase: what its status means.
+    :param status: the service's own word.
+    :param detail: the service's reason, where it gives one.
+    """
+
+    phase: Phase
+    status: str
+    detail: str = ""
+
+    @classmethod
+    def of(cls, kind: Kind, status: str, detail: str = "") -> Observation:
+        """Look up what the kind's status means."""
+        return cls(phase_of(kind, status), status, detail)
+
+
+GONE = Observation(Phase.GONE, "NotFound")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How to wait.
+
+    :param poll_interval: seconds between two looks.
+    :param timeout: seconds after which to give up; None waits as long as the service works.
+    :param unreachable_timeout: seconds without any usable answer after which to give up.
+    """
+
+    poll_interval: float = 10.0
+    timeout: float | None = None
+    unreachable_timeout: float = 1800.0
+
+
+class Verdict(StrEnum):
+    """What a wait has come to."""
+
+    CONTINUE = "continue"
+    DONE = "done"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do next.
+
+    :param verdict: whether the wait is over, and how.
+    :param observation: what it rests on.
+    :param wait: seconds until the next look, when it goes on.
+    """
+
+    verdict: Verdict
+    observation: Observation
+    wait: float = 0.0
+
+    def as_json(self) -> dict[str, str]:
+        """Return plain JSON, fit for a trigger's event."""
+        seen = self.observation
+        return {"verdict": self.verdict, "phase": seen.phase, "status": seen.status, "detail": seen.detail}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, str]) -> Decision:
+        """Read what `as_json` wrote."""
+        seen = Observation(Phase(values["phase"]), values["status"], values["detail"])
+        return cls(Verdict(values["verdict"]), seen)
+
+
+def decide(observation: Observation, elapsed: float, policy: Policy, goal: Goal = Goal.SUCCEEDED) -> Decision:
+    """Say what an observation means for a wait that has lasted `elapsed` seconds."""
+    if observation.phase == Phase(goal):
+        return Decision(Verdict.DONE, observation)
+    # A deletion that was accepted may still show the resource's last good state.
+    lagging = goal is Goal.GONE and observation.phase is Phase.SUCCEEDED
+    if observation.phase.terminal and not lagging:
+        return Decision(Verdict.FAILED, observation)
+    if policy.timeout is not None and elapsed >= policy.timeout:
+        return Decision(Verdict.TIMED_OUT, observation)
+    left = policy.timeout - elapsed if policy.timeout is not None else policy.poll_interval
+    return Decision(Verdict.CONTINUE, observation, min(policy.poll_interval, left))
+
+
+class Watch:
+    """One wait for one target: looks, remembers what it saw last, tolerates a service that does not answer.
+
+    :param target: what is waited for.
+    :param policy: how.
+    :param started: when the wait began (Unix time), so that a deadline outlives the process that set it.
+    :param log: called with a line of progress whenever the status changes.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        policy: Policy,
+        *,
+        started: float | None = None,
+        log: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.target = target
+        self.policy = policy
+        self._clock = clock
+        self.started = clock() if started is None else started
+        self._log = log or _silent
+        self._last = Observation(Phase.PENDING, "")
+        self._answered = clock()
+
+    def step(self, look: Callable[[Target], Observation]) -> Decision:
+        """Look once and decide. An error that may pass only makes the wait longer, within the policy's budget."""
+        try:
+            observation = look(self.target)
+        except AzureMLError as error:
+            if error.permanent:
+                raise
+            return self._unanswered(error)
+        self._answered = self._clock()
+        self._tell(observation)
+        return decide(observation, self._clock() - self.started, self.policy, self.target.goal)
+
+    def _tell(self, observation: Observation) -> None:
+        if observation.status != self._last.status:
+            elapsed = self._clock() - self.started
+            news = "" if is_known(self.target.kind, observation.status) or observation is GONE else " (unknown status)"
+            before = f"{self._last.status} -> " if self._last.status else ""
+            self._log(f"{self.target}: {before}{observation.status}{news} after {elapsed:.0f} s")
+        self._last = observation
+
+    def _unanswered(self, error: AzureMLError) -> Decision:
+        self._log(f"{self.target}: no usable answer, still waiting: {error}")
+        now = self._clock()
+        if now - self._answered >= self.policy.unreachable_timeout:
+            return Decision(Verdict.UNREACHABLE, Observation(self._last.phase, self._last.status, str(error)))
+        decision = decide(Observation(Phase.ACTIVE, self._last.status, str(error)), now - self.started, self.policy)
+        return Decision(decision.verdict, decision.observation, max(decision.wait, error.retry_after or 0.0))
+
+
+def _silent(_line: str) -> None:
+    """Tell nobody."""

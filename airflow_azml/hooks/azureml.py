@@ -1,0 +1,73 @@
+"""AzureMLHook: the client of the workspace that an Airflow connection names."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from airflow_azml.hooks.connection import Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from airflow_azml.client.azureml import AzureMLClient
+
+
+class AzureMLHook(BaseHook):
+    """Talk to Azure Machine Learning through an Airflow connection of type `azureml`.
+
+    Everything the provider can do is on `client`: `hook.client.runs.get("...")`, `.computes`, `.models`, `.endpoints`,
+    `.deployments`, `.artifacts`, `.environments`, `.codes`. Clients are shared within a process.
+
+    :param azureml_conn_id: the connection: credential, workspace, cloud and API generation.
+    """
+
+    conn_name_attr = "azureml_conn_id"
+    default_conn_name = "azureml_default"
+    conn_type = "azureml"
+    hook_name = "Azure Machine Learning"
+
+    def __init__(self, azureml_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.azureml_conn_id = azureml_conn_id
+
+    @cached_property
+    def client(self) -> AzureMLClient:
+        """The client. InputError names every field that the connection lacks."""
+        connection = self.get_connection(self.azureml_conn_id)
+        return _client_of(connection, connection.extra_dejson)
+
+    def get_conn(self) -> AzureMLClient:
+        """Return the client."""
+        return self.client
+
+    @classmethod
+    async def aclient(cls, azureml_conn_id: str) -> AzureMLClient:
+        """Return the client inside an event loop, where the synchronous lookup of a connection could block it."""
+        connection = await cls.aget_connection(azureml_conn_id)
+        aextra = getattr(connection, "aextra_dejson", None)  # not on the oldest Airflow that we support
+        return _client_of(connection, await aextra() if aextra else connection.extra_dejson)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Fetch a token, find the workspace and its regional API; report what failed and why."""
+        from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - only when it is needed
+
+        try:
+            client = self.client
+            regional = client.routing.regional
+            computes = sum(1 for _ in client.computes.list())
+        except AzureMLError as error:
+            return False, str(error)
+        name = client.workspace.name
+        return True, f"Workspace '{name}' in {client.routing.location}: {computes} computes, regional API {regional}"
+
+
+def _client_of(connection: Connection, extra: dict[str, Any]) -> AzureMLClient:
+    from airflow.sdk.log import mask_secret  # noqa: PLC0415 - costs nothing at parse time
+
+    if token := extra.get("token"):
+        mask_secret(token)
+    settings = Settings.read(connection.conn_id, connection.login, connection.password, extra)
+    return settings.client(mask_secret)

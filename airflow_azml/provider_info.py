@@ -1,0 +1,80 @@
+"""What Airflow discovers of this provider: the connection type and its form, the extra link, the triggers.
+
+Airflow reads it without importing anything else of the package; the form is drawn from it alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_azml import __version__
+
+INTEGRATION = "Azure Machine Learning"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata (entry point `apache_airflow_provider`)."""
+    return {
+        "package-name": "airflow-azml",
+        "name": INTEGRATION,
+        "description": "Azure Machine Learning: train, register, deploy, score and clean up.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": INTEGRATION,
+                "external-doc-url": "https://learn.microsoft.com/azure/machine-learning/",
+                "tags": ["azure"],
+            }
+        ],
+        "operators": _modules("airflow_azml.operators", OPERATORS),
+        "sensors": _modules("airflow_azml.sensors", ["run"]),
+        "hooks": _modules("airflow_azml.hooks", ["azureml"]),
+        "triggers": _modules("airflow_azml.triggers", ["azureml"]),
+        "extra-links": ["airflow_azml.links.azureml.AzureMLStudioLink"],
+        "connection-types": [
+            {
+                "connection-type": "azureml",
+                "hook-name": INTEGRATION,
+                "hook-class-name": "airflow_azml.hooks.azureml.AzureMLHook",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema"],
+                    "relabeling": {"login": "Client ID", "password": "Client secret"},
+                    "placeholders": {"login": "application (client) ID of the service principal"},
+                },
+                "conn-fields": CONNECTION_FIELDS,
+            }
+        ],
+    }
+
+
+OPERATORS = ["compute", "run", "model", "endpoint", "deployment"]
+
+
+def _modules(package: str, names: list[str]) -> list[dict[str, Any]]:
+    return [{"integration-name": INTEGRATION, "python-modules": [f"{package}.{name}" for name in names]}]
+
+
+def _field(label: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
+
+
+CONNECTION_FIELDS = {
+    "tenant_id": _field("Tenant ID", "Directory (tenant) ID of the service principal."),
+    "subscription_id": _field("Subscription ID", "Subscription of the workspace."),
+    "resource_group": _field("Resource group", "Resource group of the workspace."),
+    "workspace_name": _field("Workspace", "Name of the Azure Machine Learning workspace."),
+    "cloud": _field(
+        "Cloud",
+        "AzureCloud unless the workspace is in a sovereign cloud; Custom for one named by the two URLs below.",
+        enum=["AzureCloud", "AzureUSGovernment", "AzureChinaCloud", "Custom", None],
+    ),
+    "api": _field(
+        "Model API",
+        "v2 (Resource Manager) unless the workspace's models are kept by the classic model management (v1).",
+        enum=["v2", "v1", None],
+    ),
+    "token": _field("Access token", "A bearer token, instead of client ID and secret.", format="password"),
+    "authority_url": _field("Login URL", "Cloud = Custom: the token authority, for example https://127.0.0.1:8743."),
+    "resource_manager_url": _field("Resource Manager URL", "Cloud = Custom: where Resource Manager answers."),
+    "ca_bundle": _field("CA bundle", "Path of a PEM file with the authorities to trust, if not the system's."),
+}
