@@ -1,0 +1,139 @@
+"""Compute targets of a workspace: AmlCompute clusters and what else is attached.
+
+https://learn.microsoft.com/rest/api/azureml/compute
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_azml.client import versions
+from airflow_azml.client.errors import InputError, Reason
+from airflow_azml.client.longrunning import Operation
+from airflow_azml.client.names import check_compute_name
+from airflow_azml.client.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+UnderlyingAction = Literal["Delete", "Detach"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """A compute as the service describes it.
+
+    :param provisioning_state: of the resource: Creating, Updating, Deleting, Succeeded, Failed, Canceled, Unknown.
+    :param allocation_state: of a cluster: Steady or Resizing.
+    :param scale_settings: minNodeCount, maxNodeCount, nodeIdleTimeBeforeScaleDown (an ISO 8601 duration).
+    :param errors: what went wrong, as readable sentences.
+    :param operation: of the PUT, PATCH or DELETE that has just been sent, else None.
+    :param raw: the answer's JSON.
+    """
+
+    name: str
+    location: str
+    compute_type: str
+    vm_size: str
+    vm_priority: str
+    provisioning_state: str
+    allocation_state: str
+    scale_settings: Mapping[str, Any]
+    current_nodes: int
+    errors: tuple[str, ...]
+    raw: Mapping[str, Any]
+    operation: Operation | None = None
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any], operation: Operation | None = None) -> Compute:
+        """Read the service's JSON."""
+        outer: Mapping[str, Any] = raw.get("properties") or {}
+        inner: Mapping[str, Any] = outer.get("properties") or {}
+        failures = [*(outer.get("provisioningErrors") or ()), *(inner.get("errors") or ())]
+        reasons = [Reason.of(failure) for failure in failures]
+        return cls(
+            name=str(raw.get("name") or ""),
+            location=str(raw.get("location") or outer.get("computeLocation") or ""),
+            compute_type=str(outer.get("computeType") or ""),
+            vm_size=str(inner.get("vmSize") or ""),
+            vm_priority=str(inner.get("vmPriority") or ""),
+            provisioning_state=str(outer.get("provisioningState") or "Unknown"),
+            allocation_state=str(inner.get("allocationState") or ""),
+            scale_settings=inner.get("scaleSettings") or {},
+            current_nodes=int(inner.get("currentNodeCount") or 0),
+            errors=tuple(": ".join(part for part in (reason.code, reason.message) if part) for reason in reasons),
+            raw=raw,
+            operation=operation,
+        )
+
+
+class Computes(Service):
+    """Create, read and delete computes."""
+
+    def create(self, name: str, spec: Mapping[str, Any]) -> Compute:
+        """Create a compute, or replace the one of that name: look first, replacing cannot be undone.
+
+        :param spec: the resource's JSON: ``location``, and ``properties`` with ``computeType`` and again
+            ``properties`` (vmSize, scaleSettings, userAccountCredentials ...). Without a location it is put where the
+            workspace is.
+        """
+        self._keep_passwords(spec)
+        body = {
+            "location": spec.get("location") or self.routing.location,
+            **{k: v for k, v in spec.items() if k != "location"},
+        }
+        response = self.http.request(
+            "PUT",
+            self.arm("computes", check_compute_name(name)),
+            operation="create compute",
+            params=versions.CLASSIC,
+            json=body,
+        )
+        return Compute.parse(response.json(), Operation.started_by(response))
+
+    def get(self, name: str) -> Compute:
+        """Return a compute; NotFoundError when there is none."""
+        return Compute.parse(
+            self.http.json("GET", self.arm("computes", name), operation="get compute", params=versions.CLASSIC)
+        )
+
+    def update_scale(self, name: str, scale_settings: Mapping[str, Any]) -> Compute:
+        """Change minNodeCount, maxNodeCount and nodeIdleTimeBeforeScaleDown of a cluster."""
+        # 2019-11-01 flattens this body by one level, see ClusterUpdateProperties in its specification.
+        body = {"properties": {"scaleSettings": dict(scale_settings)}}
+        response = self.http.request(
+            "PATCH", self.arm("computes", name), operation="update compute", params=versions.CLASSIC, json=body
+        )
+        return Compute.parse(response.json(), Operation.started_by(response))
+
+    def delete(self, name: str, underlying_resource_action: UnderlyingAction = "Delete") -> Operation | None:
+        """Delete a compute; None when there was none.
+
+        :param underlying_resource_action: ``Delete`` the machines too, or only ``Detach`` them from the workspace.
+        """
+        params = {**versions.CLASSIC, "underlyingResourceAction": underlying_resource_action}
+        response = self.http.request(
+            "DELETE", self.arm("computes", name), operation="delete compute", params=params, allow=(404,)
+        )
+        return None if response.status_code in {204, 404} else Operation.started_by(response)
+
+    def nodes(self, name: str) -> tuple[Mapping[str, Any], ...]:
+        """Return the nodes of a cluster: nodeId, nodeState, runId."""
+        url = self.arm("computes", name, "listNodes")
+        answer = self.http.json("POST", url, operation="list compute nodes", params=versions.CLASSIC, retry="always")
+        return tuple(answer.get("nodes") or ())
+
+    def list(self) -> Iterator[Compute]:
+        """Yield all computes of the workspace."""
+        rows = self.http.pages("GET", self.arm("computes"), operation="list computes", params=versions.CLASSIC)
+        return (Compute.parse(row) for row in rows)
+
+    def _keep_passwords(self, spec: Mapping[str, Any]) -> None:
+        """Check that credentials stand where the specification has them, and tell about the password."""
+        if "userAccountCredentials" in spec or "userAccountCredentials" in (spec.get("properties") or {}):
+            raise InputError(
+                "userAccountCredentials", None, "belongs in properties.properties; elsewhere the service ignores it"
+            )
+        inner = (spec.get("properties") or {}).get("properties") or {}
+        self.http.secret((inner.get("userAccountCredentials") or {}).get("adminUserPassword"))

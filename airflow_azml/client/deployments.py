@@ -1,0 +1,109 @@
+"""Deployments of an online endpoint (v2): a model, its environment and scoring code, on machines of its own.
+
+https://learn.microsoft.com/rest/api/azureml/online-deployments
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_azml.client import versions
+from airflow_azml.client.longrunning import Operation
+from airflow_azml.client.names import check_deployment_name, check_endpoint_name
+from airflow_azml.client.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Container = Literal["InferenceServer", "StorageInitializer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment as the service describes it.
+
+    :param provisioning_state: Creating, Updating, Scaling, Deleting, Succeeded, Failed, Canceled.
+    :param model: ARM id of the model version.
+    :param instance_count: machines.
+    :param operation: of the PUT or DELETE that has just been sent, else None.
+    :param raw: the answer's JSON.
+    """
+
+    name: str
+    location: str
+    provisioning_state: str
+    model: str
+    instance_type: str
+    instance_count: int
+    tags: Mapping[str, str]
+    raw: Mapping[str, Any]
+    operation: Operation | None = None
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any], operation: Operation | None = None) -> Deployment:
+        """Read the service's JSON."""
+        inner: Mapping[str, Any] = raw.get("properties") or {}
+        return cls(
+            name=str(raw.get("name") or ""),
+            location=str(raw.get("location") or ""),
+            provisioning_state=str(inner.get("provisioningState") or "Unknown"),
+            model=str(inner.get("model") or ""),
+            instance_type=str(inner.get("instanceType") or ""),
+            instance_count=int((raw.get("sku") or {}).get("capacity") or 0),
+            tags=raw.get("tags") or {},
+            raw=raw,
+            operation=operation,
+        )
+
+
+class Deployments(Service):
+    """Create, read and delete deployments."""
+
+    def create(self, endpoint: str, name: str, spec: Mapping[str, Any]) -> Deployment:
+        """Create a deployment, or update it.
+
+        :param spec: the resource's JSON: ``properties`` (model, environmentId, codeConfiguration, instanceType ...),
+            ``sku``, ``tags``, ``location``. What is left out is one managed machine, where the workspace is.
+        """
+        body = {
+            **spec,
+            "location": spec.get("location") or self.routing.location,
+            "sku": spec.get("sku") or {"name": "Default", "capacity": 1},
+            "properties": {"endpointComputeType": "Managed", **(spec.get("properties") or {})},
+        }
+        url = self._url(check_endpoint_name(endpoint), check_deployment_name(name))
+        response = self.http.request("PUT", url, operation="create deployment", params=versions.ASSETS, json=body)
+        return Deployment.parse(response.json(), Operation.started_by(response))
+
+    def get(self, endpoint: str, name: str) -> Deployment:
+        """Return a deployment; NotFoundError when there is none."""
+        return Deployment.parse(
+            self.http.json("GET", self._url(endpoint, name), operation="get deployment", params=versions.ASSETS)
+        )
+
+    def delete(self, endpoint: str, name: str) -> Operation | None:
+        """Delete a deployment, which should have no traffic any more; None when there was none."""
+        response = self.http.request(
+            "DELETE", self._url(endpoint, name), operation="delete deployment", params=versions.ASSETS, allow=(404,)
+        )
+        return None if response.status_code in {204, 404} else Operation.started_by(response)
+
+    def logs(self, endpoint: str, name: str, *, tail: int = 100, container: Container = "InferenceServer") -> str:
+        """Return the last lines that a container of the deployment has printed."""
+        answer = self.http.json(
+            "POST", f"{self._url(endpoint, name)}/getLogs", operation="get deployment logs", params=versions.ASSETS,
+            json={"tail": tail, "containerType": container}, retry="always",
+        )  # fmt: skip
+        return str(answer.get("content") or "")
+
+    def list(self, endpoint: str) -> Iterator[Deployment]:
+        """Yield the deployments of an endpoint."""
+        url = self.arm("onlineEndpoints", endpoint, "deployments")
+        return (
+            Deployment.parse(row)
+            for row in self.http.pages("GET", url, operation="list deployments", params=versions.ASSETS)
+        )
+
+    def _url(self, endpoint: str, name: str) -> str:
+        return self.arm("onlineEndpoints", endpoint, "deployments", name)

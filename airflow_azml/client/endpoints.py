@@ -1,0 +1,199 @@
+"""Managed online endpoints (v2): a scoring address whose traffic is shared among deployments.
+
+https://learn.microsoft.com/rest/api/azureml/online-endpoints
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_azml.client import versions
+from airflow_azml.client.errors import AuthenticationError, InputError, ServiceError
+from airflow_azml.client.longrunning import Operation
+from airflow_azml.client.names import check_endpoint_name
+from airflow_azml.client.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from requests import Response
+
+# What may be written; what else a GET shows is read-only, and the service refuses members that it does not expect.
+_WRITABLE = ("authMode", "compute", "description", "mirrorTraffic", "properties", "publicNetworkAccess", "traffic")
+_WHOLE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An online endpoint as the service describes it.
+
+    :param auth_mode: Key, AMLToken or AADToken.
+    :param provisioning_state: Creating, Updating, Deleting, Succeeded, Failed, Canceled.
+    :param scoring_uri: where to score; empty while it is created.
+    :param traffic: percent by deployment.
+    :param operation: of the PUT or DELETE that has just been sent, else None.
+    :param raw: the answer's JSON.
+    """
+
+    name: str
+    location: str
+    auth_mode: str
+    provisioning_state: str
+    scoring_uri: str
+    traffic: Mapping[str, int]
+    tags: Mapping[str, str]
+    raw: Mapping[str, Any]
+    operation: Operation | None = None
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any], operation: Operation | None = None) -> Endpoint:
+        """Read the service's JSON."""
+        inner: Mapping[str, Any] = raw.get("properties") or {}
+        return cls(
+            name=str(raw.get("name") or ""),
+            location=str(raw.get("location") or ""),
+            auth_mode=str(inner.get("authMode") or ""),
+            provisioning_state=str(inner.get("provisioningState") or "Unknown"),
+            scoring_uri=str(inner.get("scoringUri") or ""),
+            traffic=inner.get("traffic") or {},
+            tags=raw.get("tags") or {},
+            raw=raw,
+            operation=operation,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointKeys:
+    """The two keys of an endpoint; neither is shown by ``repr``."""
+
+    primary: str = field(repr=False)
+    secondary: str = field(repr=False)
+
+
+class Endpoints(Service):
+    """Create, read, delete and score online endpoints."""
+
+    def create(self, name: str, spec: Mapping[str, Any] | None = None) -> Endpoint:
+        """Create an endpoint, or update it.
+
+        :param spec: the resource's JSON: ``properties``, ``identity``, ``tags``, ``location``. What is left out is a
+            key-authenticated endpoint with an identity of its own, where the workspace is.
+        """
+        given = dict(spec or {})
+        body = {
+            **given,
+            "location": given.get("location") or self.routing.location,
+            "identity": given.get("identity") or {"type": "SystemAssigned"},
+            "properties": {"authMode": "Key", **(given.get("properties") or {})},
+        }
+        return self._put(check_endpoint_name(name), body, "create endpoint")
+
+    def get(self, name: str) -> Endpoint:
+        """Return an endpoint; NotFoundError when there is none."""
+        return Endpoint.parse(
+            self.http.json("GET", self.arm("onlineEndpoints", name), operation="get endpoint", params=versions.ASSETS)
+        )
+
+    def set_traffic(self, name: str, traffic: Mapping[str, int]) -> Endpoint:
+        """Share the traffic out among deployments.
+
+        :param traffic: percent by deployment; together 100, or 0 for none.
+        """
+        check_traffic(traffic)
+        # PATCH cannot: its body has tags and identity only. So the whole endpoint is read and put back.
+        raw = self.get(name).raw
+        inner: Mapping[str, Any] = raw.get("properties") or {}
+        body: dict[str, Any] = {
+            "location": raw.get("location"),
+            "tags": raw.get("tags") or {},
+            "properties": {
+                **{key: inner[key] for key in _WRITABLE if inner.get(key) is not None},
+                "traffic": dict(traffic),
+            },
+        }
+        if raw.get("identity"):
+            body["identity"] = _writable_identity(raw["identity"])
+        if raw.get("sku"):
+            body["sku"] = raw["sku"]
+        return self._put(name, body, "set traffic")
+
+    def delete(self, name: str) -> Operation | None:
+        """Delete an endpoint and its deployments; None when there was none."""
+        response = self.http.request(
+            "DELETE",
+            self.arm("onlineEndpoints", name),
+            operation="delete endpoint",
+            params=versions.ASSETS,
+            allow=(404,),
+        )
+        return None if response.status_code in {204, 404} else Operation.started_by(response)
+
+    def keys(self, name: str) -> EndpointKeys:
+        """Return the keys that scoring takes."""
+        url = self.arm("onlineEndpoints", name, "listKeys")
+        answer = self.http.json("POST", url, operation="list endpoint keys", params=versions.ASSETS, retry="always")
+        keys = EndpointKeys(str(answer.get("primaryKey") or ""), str(answer.get("secondaryKey") or ""))
+        self.http.secret(keys.primary)
+        self.http.secret(keys.secondary)
+        return keys
+
+    def score(self, name: str, payload: Any, *, deployment: str | None = None, timeout: float = 90) -> Any:
+        """Send a request to the model and return its answer: JSON, or text when it is none.
+
+        :param payload: what the model takes, as JSON.
+        :param deployment: this one, whatever the traffic says.
+        :param timeout: seconds; the service itself ends a request after 90.
+        """
+        endpoint = self.get(name)
+        if endpoint.auth_mode.lower() != "key":
+            raise InputError("endpoint_name", name, f"has auth mode {endpoint.auth_mode}; scoring is done with a key")
+        if not endpoint.scoring_uri:
+            raise ServiceError(
+                f"the endpoint has no scoring address yet (it is {endpoint.provisioning_state})", operation="score"
+            )
+        key = self.keys(name).primary
+        try:
+            response = self._score(endpoint.scoring_uri, key, payload, deployment, timeout)
+        except AuthenticationError as error:
+            fresh = self.keys(name).primary  # keys may have been regenerated in between
+            if fresh == key:
+                error.remedy = "The endpoint did not accept its own primary key."
+                raise
+            response = self._score(endpoint.scoring_uri, fresh, payload, deployment, timeout)
+        try:
+            return response.json()
+        except ValueError:
+            return response.text
+
+    def list(self) -> Iterator[Endpoint]:
+        """Yield all online endpoints of the workspace."""
+        rows = self.http.pages("GET", self.arm("onlineEndpoints"), operation="list endpoints", params=versions.ASSETS)
+        return (Endpoint.parse(row) for row in rows)
+
+    def _score(self, url: str, key: str, payload: Any, deployment: str | None, timeout: float) -> Response:
+        headers = {"Authorization": f"Bearer {key}", **({"azureml-model-deployment": deployment} if deployment else {})}
+        return self.http.request(
+            "POST", url, operation="score", json=payload, headers=headers, auth=None, timeout=(10, timeout)
+        )
+
+    def _put(self, name: str, body: Mapping[str, Any], operation: str) -> Endpoint:
+        response = self.http.request(
+            "PUT", self.arm("onlineEndpoints", name), operation=operation, params=versions.ASSETS, json=body
+        )
+        return Endpoint.parse(response.json(), Operation.started_by(response))
+
+
+def check_traffic(traffic: Mapping[str, int]) -> None:
+    """Raise InputError unless the shares are percents that make a whole."""
+    shares = list(traffic.values())
+    if any(not isinstance(share, int) or not 0 <= share <= _WHOLE for share in shares) or sum(shares) not in {
+        0,
+        _WHOLE,
+    }:
+        raise InputError("traffic", dict(traffic), "must be whole percents from 0 to 100 that add up to 100 (or to 0)")
+
+
+def _writable_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
+    users = identity.get("userAssignedIdentities")
+    return {"type": identity.get("type"), **({"userAssignedIdentities": {user: {} for user in users}} if users else {})}

@@ -1,0 +1,104 @@
+"""ARM's long-running operations.
+
+An answer to PUT or DELETE tells in a header where to look for its end: ``Azure-AsyncOperation``, else ``Location``,
+else the resource itself has a ``provisioningState``. :class:`Operation` is that address as plain strings, so it can
+travel through a database; polling is the caller's: this room never sleeps for an operation.
+
+Status words and rules: https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_azml.client.errors import OperationFailedError, Reason
+from airflow_azml.client.retries import retry_after_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from requests import Response
+
+    from airflow_azml.client.http import Transport
+
+Kind = Literal["status", "location", "resource"]
+RUNNING, SUCCEEDED, FAILED, CANCELED = "InProgress", "Succeeded", "Failed", "Canceled"
+_TERMINAL = {"succeeded": SUCCEEDED, "failed": FAILED, "canceled": CANCELED, "cancelled": CANCELED}
+
+
+@dataclass(frozen=True, slots=True)
+class OperationState:
+    """How far an operation is.
+
+    :param status: ``InProgress``, ``Succeeded``, ``Failed`` or ``Canceled``.
+    :param error: why it failed, None otherwise.
+    :param retry_after: seconds that the service asks to wait before the next look.
+    """
+
+    status: str
+    error: OperationFailedError | None = None
+    retry_after: float | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status != RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Where to look for the end of an operation.
+
+    :param url: the address to ask.
+    :param kind: what stands there: an operation ``status``, a ``location`` that answers 202 until it is done, or the
+        ``resource``.
+    :param retry_after: seconds that the first answer asked to wait.
+    """
+
+    url: str
+    kind: Kind
+    retry_after: float | None = None
+
+    @classmethod
+    def started_by(cls, response: Response) -> Operation:
+        """Read the answer to a PUT, PATCH, POST or DELETE."""
+        headers, wait = response.headers, retry_after_of(response.headers)
+        if headers.get("Azure-AsyncOperation"):
+            return cls(headers["Azure-AsyncOperation"], "status", wait)
+        if headers.get("Location"):
+            return cls(headers["Location"], "location", wait)
+        return cls(response.url, "resource", wait)
+
+    def poll(self, transport: Transport) -> OperationState:
+        """Look once. A foreign address is refused, as for every request with a token."""
+        response = transport.request("GET", self.url, operation="get operation status", allow=(404,))
+        wait = retry_after_of(response.headers)
+        if response.status_code == 404:  # noqa: PLR2004 - what was being deleted, or its finished operation, is gone
+            return OperationState(SUCCEEDED)
+        if self.kind == "location" and response.status_code == 202:  # noqa: PLR2004 - HTTP's own word for "not yet"
+            return OperationState(RUNNING, retry_after=wait)
+        body = response.json() if response.content else {}
+        return state_of(body, "get operation status", wait, default=SUCCEEDED if self.kind != "status" else RUNNING)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Operation:
+        """Read what :meth:`as_dict` wrote."""
+        return cls(fields["url"], fields["kind"], fields.get("retry_after"))
+
+
+def state_of(body: Any, operation: str, retry_after: float | None = None, *, default: str = RUNNING) -> OperationState:
+    """Read an operation's or a resource's JSON; HTTP 200 may well carry a failure."""
+    fields = body if isinstance(body, dict) else {}
+    properties = fields.get("properties") if isinstance(fields.get("properties"), dict) else {}
+    word = fields.get("status") or (properties or {}).get("provisioningState")
+    status = _TERMINAL.get(str(word).lower(), RUNNING) if word else default
+    error = None
+    if status in {FAILED, CANCELED}:
+        reason = Reason.of({"error": fields["error"]}) if fields.get("error") else Reason(message=f"it ended as {word}")
+        error = OperationFailedError(reason.message, operation=operation, code=reason.code, details=reason.details)
+    return OperationState(status, error, retry_after)

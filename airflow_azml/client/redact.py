@@ -1,0 +1,42 @@
+"""Take secrets out of text before it is printed, logged or raised.
+
+Everything that leaves this room as text (log lines, exception messages, URLs) goes through :func:`redact`. It knows
+the places where Azure puts secrets: SAS signatures, bearer tokens, keys in JSON bodies, form fields and connection
+strings.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+MASK = "***"
+_KEYS = "access_?token|refresh_?token|client_?secret|client_?assertion|account_?key|primary_?key|secondary_?key|sas_?token|(?:admin_?user)?_?password"
+_RULES = (
+    re.compile(r"(?i)(?<![a-z])(sig=)[^&\s\"'<>]+"),
+    re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}"),
+    re.compile(rf"(?i)(\"(?:{_KEYS})\"\s*:\s*\")[^\"]*"),
+    re.compile(rf"(?i)\b((?:{_KEYS})=)[^&;\s\"'<>]+"),
+)
+_SHOWN_CHARACTERS = 2_000
+
+
+def redact(text: str) -> str:
+    """Return the text with every secret that it is known to hold replaced by ``***``."""
+    for rule in _RULES:
+        text = rule.sub(rf"\1{MASK}", text)
+    return text
+
+
+def excerpt(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
+    """Return the beginning of a body, redacted, fit for a log line or an exception."""
+    # Cut with some slack first: a body may be megabytes, and a secret on the edge must still be seen whole by the
+    # rules.
+    shown = redact(text[: 2 * limit])
+    return shown if len(shown) <= limit and len(text) <= 2 * limit else f"{shown[:limit]} ... ({len(text)} characters)"
+
+
+def signature_of(url: str) -> str | None:
+    """Return the SAS signature that a storage URL carries, as it is written in the URL's query, decoded."""
+    values = parse_qs(urlsplit(url).query).get("sig")
+    return values[0] if values else None

@@ -1,0 +1,50 @@
+"""The one requests session that everything here is sent through.
+
+This is the only module that imports ``requests`` at its top, so it is imported inside functions: by the first call,
+never by a DAG file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+_POOL = 16
+"""Connections kept per host: as many as a triggerer's private executor has threads."""
+
+
+class Session(requests.Session):
+    """A session whose ``verify`` wins and that never takes credentials from ``~/.netrc``.
+
+    :param verify: True for the system's certificate authorities, or the path of a CA file.
+    :param timeout: (connect, read) seconds when a call names none.
+    """
+
+    def __init__(self, *, verify: bool | str = True, timeout: tuple[float, float] = (10, 60)) -> None:
+        super().__init__()
+        self.verify = verify
+        self._timeout = timeout
+        # Anything but None keeps requests from looking into ~/.netrc, which would replace our Authorization header.
+        self.auth = _as_it_is
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, HTTPAdapter(pool_connections=_POOL, pool_maxsize=_POOL))
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Take proxies from the environment; REQUESTS_CA_BUNDLE only when no CA was configured."""
+        settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if self.verify is not True:
+            settings["verify"] = self.verify
+        return settings
+
+    def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        """Send one request, never without a timeout. Redirects are not followed: msal posts the secret through here."""
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = self._timeout
+        kwargs["allow_redirects"] = False
+        return super().request(method, url, **kwargs)
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request

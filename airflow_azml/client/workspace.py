@@ -1,0 +1,154 @@
+"""Which workspace, and where it lives.
+
+:class:`Workspace` is three names and the links into Azure ML studio. :class:`Routing` finds the workspace's regional
+host the way the service wants it found: ask ARM for the workspace, ask its discovery URL for the host. The host is
+never built from a region's name.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote, urlencode, urlsplit
+
+from airflow_azml.client import versions
+from airflow_azml.client.errors import AzureMLError, NotFoundError, ServiceError, UntrustedHostError
+
+if TYPE_CHECKING:
+    from airflow_azml.client.http import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """An Azure ML workspace by its names.
+
+    :param subscription_id: Azure subscription.
+    :param resource_group: resource group in it.
+    :param name: workspace in that.
+    """
+
+    subscription_id: str
+    resource_group: str
+    name: str
+
+    @property
+    def arm_path(self) -> str:
+        """The workspace's ARM id, which is also a part of every regional path."""
+        return (
+            f"/subscriptions/{quote(self.subscription_id, safe='')}/resourceGroups/{quote(self.resource_group, safe='')}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{quote(self.name, safe='')}"
+        )
+
+    def studio_url(self, page: str = "", *, studio: str = "https://ml.azure.com", tenant_id: str = "") -> str:
+        """Return a link into Azure ML studio.
+
+        :param page: path of the page, one of those that the functions below build; empty for the workspace's home.
+        """
+        query = urlencode({"wsid": self.arm_path, **({"tid": tenant_id} if tenant_id else {})}, safe="/")
+        return f"{studio}{page or '/home'}?{query}"
+
+
+def run_page(run_id: str) -> str:
+    """Return the studio page of a run or job."""
+    return f"/runs/{quote(run_id, safe='')}"
+
+
+def compute_page(name: str) -> str:
+    """Return the studio page of a compute."""
+    return f"/compute/{quote(name, safe='')}/details"
+
+
+def model_page(name: str, version: str) -> str:
+    """Return the studio page of a model version."""
+    return f"/model/{quote(name, safe='')}:{quote(version, safe='')}/details"
+
+
+def endpoint_page(name: str) -> str:
+    """Return the studio page of an online endpoint."""
+    return f"/endpoints/realtime/{quote(name, safe='')}/detail"
+
+
+class Routing:
+    """Finds the regional base URL of a workspace; every answer is remembered for the life of the process.
+
+    :param transport: how to ask.
+    :param workspace: which workspace.
+    """
+
+    _known: ClassVar[dict[tuple[str, str], dict[str, Any]]] = {}
+    _lock: ClassVar = threading.Lock()
+
+    def __init__(self, transport: Transport, workspace: Workspace) -> None:
+        self._transport = transport
+        self._workspace = workspace
+        self._key = (transport.cloud.arm, workspace.arm_path.lower())
+
+    @property
+    def regional(self) -> str:
+        """Base URL of the workspace's data plane, without a trailing slash."""
+        return str(self._route()["regional"])
+
+    @property
+    def location(self) -> str:
+        """The workspace's Azure region."""
+        return str(self._route()["workspace"].get("location") or "")
+
+    def fetch(self) -> dict[str, Any]:
+        """Ask ARM for the workspace, now, and return its JSON."""
+        where = self._workspace
+        try:
+            answer: dict[str, Any] = self._transport.json(
+                "GET",
+                f"{self._transport.cloud.arm}{where.arm_path}",
+                operation="get workspace",
+                params=versions.CLASSIC,
+            )
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"workspace '{where.name}' in resource group '{where.resource_group}' of subscription '{where.subscription_id}': "
+                f"{error.message}",
+                operation=error.operation,
+                status_code=error.status_code,
+                code=error.code,
+                request_id=error.request_id,
+                url=error.url,
+                remedy="Check subscription, resource group and workspace name, and that the credential may read them.",
+            ) from error
+        return answer
+
+    @classmethod
+    def forget(cls) -> None:
+        """Forget every route; for tests and for long-lived processes whose workspaces are rebuilt."""
+        with cls._lock:
+            cls._known.clear()
+
+    def _route(self) -> dict[str, Any]:
+        with self._lock:
+            known = self._known.get(self._key)
+        if known is None:
+            workspace = self.fetch()
+            known = {"workspace": workspace, "regional": self._discover(workspace)}
+            with self._lock:
+                self._known[self._key] = known
+        return known
+
+    def _discover(self, workspace: dict[str, Any]) -> str:
+        """Ask the discovery URL, without a bearer, for the host; when it does not answer, its own host is the one."""
+        url = (workspace.get("properties") or {}).get("discoveryUrl")
+        if not url:
+            raise ServiceError("the workspace has no discoveryUrl", operation="discover the regional host")
+        self._trusted(url)
+        try:
+            services = self._transport.json("GET", url, operation="discover the regional host", auth=None)
+        except AzureMLError:
+            services = {}
+        parts = urlsplit(url)
+        return self._trusted(services.get("api") or f"{parts.scheme}://{parts.netloc}").rstrip("/")
+
+    def _trusted(self, url: str) -> str:
+        if not self._transport.cloud.trusts(url):
+            raise UntrustedHostError(
+                f"discovery names a host that is not of {self._transport.cloud.name}", operation="discovery", url=url
+            )
+        return url
