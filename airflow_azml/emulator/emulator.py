@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from airflow_azml.emulator.computes import Computes
 from airflow_azml.emulator.identity import IdentityProvider
 from airflow_azml.emulator.operations import Operations
 from airflow_azml.emulator.store import Store
@@ -31,12 +32,15 @@ class Emulator:
         self.store = Store(self.data / "emulator.sqlite")
         self.identity = IdentityProvider(self.data)
         self.operations = Operations(self.store, pace.retry_after)
+        self.computes = Computes(self.store, self.operations, pace)
         self._stopping = threading.Event()
 
     def start(self) -> None:
         """Take up the work where the last process left it."""
+        self.computes.start()
 
     def stop(self) -> None:
         """End every process that the emulator started, then close the store."""
         self._stopping.set()
+        self.computes.stop()
         self.store.close()

@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, value INTEGER NOT N
 VARIABLES_PER_QUERY = 500  # SQLite's own limit was 999 for long
 
 
+class AbsentError(KeyError):
+    """There is no such document."""
+
+
 class Store:
     """Documents by kind and key, safe to use from many threads.
 
@@ -76,16 +80,18 @@ class Store:
 
     @contextmanager
     def change(self, kind: str, key: str) -> Iterator[Document]:
-        """Hand out the document for changing in place and write it back; nobody else writes meanwhile.
+        """Hand out the document for changing in place and write it back if it changed; nobody else writes meanwhile.
 
-        Raises KeyError when there is none.
+        Raises AbsentError when there is none.
         """
         with self._lock:
             document = self.get(kind, key)
             if document is None:
-                raise KeyError(f"{kind} {key}")
+                raise AbsentError(kind, key)
+            before = json.dumps(document)
             yield document
-            self.put(kind, key, document)
+            if json.dumps(document) != before:
+                self.put(kind, key, document)
 
     def delete(self, kind: str, key: str) -> bool:
         """Delete the document; tell whether it existed."""
