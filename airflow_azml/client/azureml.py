@@ -30,7 +30,9 @@ Api = Literal["v1", "v2"]
 
 
 class AzureMLClient:
-    """Azure ML, for one workspace and one credential. May be shared by threads; holds connections, so close it or use ``with``.
+    """Azure ML, for one workspace and one credential. May be shared by threads.
+
+    It holds connections: close it, or use ``with``.
 
     :param workspace: which workspace.
     :param tokens: where bearer tokens come from.

@@ -27,6 +27,7 @@ MAX_BYTES = 300 * 1024 * 1024
 """The service's limit on a snapshot, which Microsoft's clients enforce too."""
 MAX_FILES = 2_000
 _CHUNK = 1024 * 1024
+_SHOWN = 5
 _NEVER = frozenset({".git", "__pycache__"})
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
@@ -264,9 +265,6 @@ def _check_entry(script: str, files: tuple[ProjectFile, ...]) -> None:
         return
     base = PurePosixPath(script).name
     near = [name for name in names if PurePosixPath(name).name == base] or difflib.get_close_matches(script, names)
-    hint = (
-        f"did you mean {', '.join(near)}?"
-        if near
-        else f"the folder has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
-    )  # noqa: PLR2004 - a taste
+    shown = names[:_SHOWN] + (["..."] if len(names) > _SHOWN else [])
+    hint = f"did you mean {', '.join(near)}?" if near else f"the folder has {', '.join(shown)}"
     raise InputError("script", script, f"is not among the folder's files (ignored files are not sent); {hint}")

@@ -50,7 +50,7 @@ class Cloud:
         return f"{self.ml_audience}/.default"
 
     def trusts(self, url: str) -> bool:
-        """Say whether a bearer token may be sent to the URL: https, or http to this machine, and a host of this cloud."""
+        """Say whether a bearer token may be sent to the URL: a safe address, and a host of this cloud."""
         host = host_of(url)
         return is_safe(url) and any(host == suffix or host.endswith(f".{suffix}") for suffix in self.trusted_suffixes)
 

@@ -89,7 +89,7 @@ class Deployments(Service):
         )
         return None if response.status_code in {204, 404} else Operation.started_by(response)
 
-    def logs(self, endpoint: str, name: str, *, tail: int = 100, container: Container = "InferenceServer") -> str:
+    def logs(self, endpoint: str, name: str, tail: int = 100, container: Container = "InferenceServer") -> str:
         """Return the last lines that a container of the deployment has printed."""
         answer = self.http.json(
             "POST", f"{self._url(endpoint, name)}/getLogs", operation="get deployment logs", params=versions.ASSETS,

@@ -82,8 +82,8 @@ class PermissionDeniedError(AzureMLError):
 
     permanent = True
     remedy = (
-        "The service principal needs the role 'AzureML Data Scientist' on the workspace, and 'AzureML Compute Operator' to create "
-        "or delete compute. A new role assignment can take some minutes to work."
+        "The service principal needs the role 'AzureML Data Scientist' on the workspace, and 'AzureML Compute "
+        "Operator' to create or delete compute. A new role assignment can take some minutes to work."
     )
 
 

@@ -197,7 +197,7 @@ class Transport:
                 params = {**(params or {}), token_parameter: token}
 
     def wait(self, attempt: int, retry_after: float | None) -> bool:
-        """Sleep before another attempt; False, at once, when that was the last one or the service asks for too long a wait."""
+        """Sleep before another attempt; False, at once, when there is none left or the wait asked for is too long."""
         if attempt >= self._policy.tries or (retry_after or 0) > self._policy.cap:
             return False
         self._sleep(self._policy.delay(attempt, retry_after))
@@ -217,12 +217,13 @@ class Transport:
                     part.open("wb") as file,
                 ):
                     file.writelines(response.iter_content(_PIECE))
-                part.replace(target)
-                return
             except RequestException as error:
                 part.unlink(missing_ok=True)
                 if not self.wait(attempt, None):
                     raise ConnectionFailedError(f"broke off: {error}", operation=operation, url=url) from error
+            else:
+                part.replace(target)
+                return
 
     def secret(self, value: str | None) -> None:
         """Tell whoever masks secrets about one that has just come to be known."""
@@ -246,7 +247,7 @@ class Transport:
             return None
         if not self.cloud.trusts(call.url):
             raise UntrustedHostError(
-                f"{host_of(call.url) or 'the address'} is not a host of {self.cloud.name}, or not https: no token was sent to it",
+                f"{host_of(call.url) or 'the address'} is not an https host of {self.cloud.name}: no token was sent",
                 operation=call.operation,
                 url=call.url,
             )

@@ -295,7 +295,7 @@ def _arm_model(name: str, raw: Mapping[str, Any]) -> Model:
 
 
 def _job_in(uri: str) -> str:
-    """Return the run that a model URI points into: as it was sent, or as the service rewrites it (``ExperimentRun/dcid.<run>``)."""
+    """Return the run that a model URI points into, as it was sent or as the service rewrites it."""
     for mark in ("azureml://jobs/", "/ExperimentRun/dcid."):
         if mark in uri:
             return uri.partition(mark)[2].partition("/")[0]

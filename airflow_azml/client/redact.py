@@ -11,7 +11,10 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 MASK = "***"
-_KEYS = "access_?token|refresh_?token|client_?secret|client_?assertion|account_?key|primary_?key|secondary_?key|sas_?token|(?:admin_?user)?_?password"
+_KEYS = (
+    "access_?token|refresh_?token|client_?secret|client_?assertion|account_?key|primary_?key|secondary_?key|sas_?token|"
+    "(?:admin_?user)?_?password"
+)
 _RULES = (
     re.compile(r"(?i)(?<![a-z])(sig=)[^&\s\"'<>]+"),
     re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}"),

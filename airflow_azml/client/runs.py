@@ -5,6 +5,7 @@ https://learn.microsoft.com/rest/api/azureml/
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -234,23 +235,21 @@ class Runs(Service):
             )
         return answer
 
-    def _read_batch(self, run_ids: list[str], experiment: str | None) -> Iterator[tuple[str, Run]]:
+    def _read_batch(self, run_ids: list[str], experiment: str | None) -> dict[str, Run]:
+        """Ask in the cheapest way that the service knows; one that it does not know is not tried again."""
         if self._batch_works:
             try:
-                yield from self._batch_run_data(run_ids)
-                return
+                return dict(self._batch_run_data(run_ids))
             except AzureMLError as error:
                 if error.status_code not in _ABSENT:
                     raise
                 self._batch_works = False
-        if experiment is not None:
-            yield from self._query(run_ids, experiment)
-            return
+        return dict(self._query(run_ids, experiment) if experiment else self._one_by_one(run_ids))
+
+    def _one_by_one(self, run_ids: list[str]) -> Iterator[tuple[str, Run]]:
         for run_id in run_ids:
-            try:
+            with contextlib.suppress(NotFoundError):
                 yield run_id, self.get(run_id)
-            except NotFoundError:
-                continue
 
     def _batch_run_data(self, run_ids: list[str]) -> Iterator[tuple[str, Run]]:
         body = {"requests": {run_id: {"runId": run_id, "selectRunMetadata": True} for run_id in run_ids}}

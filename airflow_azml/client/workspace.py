@@ -35,10 +35,11 @@ class Workspace:
     @property
     def arm_path(self) -> str:
         """The workspace's ARM id, which is also a part of every regional path."""
-        return (
-            f"/subscriptions/{quote(self.subscription_id, safe='')}/resourceGroups/{quote(self.resource_group, safe='')}"
-            f"/providers/Microsoft.MachineLearningServices/workspaces/{quote(self.name, safe='')}"
+        subscription, group, name = (
+            quote(part, safe="") for part in (self.subscription_id, self.resource_group, self.name)
         )
+        provider = "providers/Microsoft.MachineLearningServices"
+        return f"/subscriptions/{subscription}/resourceGroups/{group}/{provider}/workspaces/{name}"
 
     def studio_url(self, page: str = "", *, studio: str = "https://ml.azure.com", tenant_id: str = "") -> str:
         """Return a link into Azure ML studio.
@@ -106,8 +107,8 @@ class Routing:
             )
         except NotFoundError as error:
             raise NotFoundError(
-                f"workspace '{where.name}' in resource group '{where.resource_group}' of subscription '{where.subscription_id}': "
-                f"{error.message}",
+                f"workspace '{where.name}' in resource group '{where.resource_group}' of subscription "
+                f"'{where.subscription_id}': {error.message}",
                 operation=error.operation,
                 status_code=error.status_code,
                 code=error.code,
