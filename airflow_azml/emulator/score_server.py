@@ -36,7 +36,7 @@ def load(script: Path) -> Callable[[str], Any]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     for name in ("init", "run"):
-        if not callable(getattr(module, name, None)):
+        if not hasattr(module, name):
             raise ImportError(f"User script at {script} does not have a {name}() function defined.")
     log.info("Invoking user's init function")
     module.init()

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Request, params
 from fastapi.routing import APIRoute
 
-from airflow_azml.emulator.faults import bad_request
+from airflow_azml.emulator.faults import bad_request, unknown_member
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 WORKSPACE_PATH = (
     "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices"
@@ -85,3 +85,12 @@ def pick_text(body: Any, *names: str, default: str | None = None) -> str:
         state = "is required" if value is None else "must be a string"
         raise bad_request(f"'{'.'.join(names)}' {state}.", target=names[-1])
     return value
+
+
+def known_members(body: dict[str, Any], kind: str, names: Iterable[str]) -> dict[str, Any]:
+    """Return the body with its members spelled canonically; refuse a member that a v2 object does not have."""
+    canonical = {name.casefold(): name for name in names}
+    for name in body:
+        if name.casefold() not in canonical:
+            raise unknown_member(name, kind)
+    return {canonical[name.casefold()]: value for name, value in body.items()}
