@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator import faults, nodes
+from airflow_azml.emulator.compute_spec import INSTANCE
 from airflow_azml.emulator.demand import Demand
 from airflow_azml.emulator.store import AbsentError
 from airflow_azml.emulator.ticker import Ticker
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from airflow_azml.emulator.store import Document, Store
 
 KIND = "compute"
-CLUSTER, INSTANCE = "AmlCompute", "ComputeInstance"
 
 
 class Computes:
@@ -100,9 +100,13 @@ class Computes:
         """Return all computes, by name."""
         return self._store.all(KIND)
 
+    def find(self, name: str) -> Document | None:
+        """Return a compute, or None."""
+        return self._store.get(KIND, name)
+
     def get(self, name: str) -> Document:
         """Return a compute; the 404 of the service when there is none."""
-        compute = self._store.get(KIND, name)
+        compute = self.find(name)
         if compute is None:
             raise faults.not_found("Compute", name)
         return compute
@@ -124,13 +128,16 @@ class Computes:
             raise faults.conflict("Conflict", f"Compute '{name}' is being created by another request.")
         return compute, operation_id
 
-    def update(self, name: str, spec: dict[str, Any]) -> tuple[Document, str]:
-        """Begin to change a compute's spec; return it and the operation's id."""
+    def update(self, name: str, respec: Callable[[dict[str, Any]], dict[str, Any]]) -> tuple[Document, str]:
+        """Begin to change a compute's spec; return it and the operation's id.
+
+        :param respec: returns the new spec for the present one, or refuses the change by raising.
+        """
         with self._changing(name) as compute:
             _refuse_when_deleting(compute)
             if compute["provisioningState"] != "Creating":
                 compute["provisioningState"] = "Updating"
-            compute.update(spec=spec, modifiedOn=_now())
+            compute.update(spec=respec(compute["spec"]), modifiedOn=_now())
             operation_id = self._begin(compute, {"provisioningState": "Succeeded"})
             return compute, operation_id
 
@@ -149,6 +156,8 @@ class Computes:
         }[action]
         with self._changing(name) as compute:
             _refuse_when_deleting(compute)
+            if compute["spec"]["computeType"] != INSTANCE:
+                raise faults.bad_request(f"Compute '{name}' is not of type {INSTANCE}: it cannot {action}.")
             compute["state"] = passing
             return self._begin(compute, {"state": final}, action.capitalize(), interrupts=action != "start")
 

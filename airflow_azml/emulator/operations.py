@@ -47,6 +47,10 @@ class Operations:
         """Return the operation's document."""
         return self._store.get(KIND, operation_id)
 
+    def wait_headers(self, operation: Document) -> dict[str, str]:
+        """Headers of an answer about the operation's status: when to look again, while it is under way."""
+        return {"Retry-After": str(self._retry_after)} if operation["status"] == "InProgress" else {}
+
     def headers(self, operation_id: str, base: str, family: str, *, location: bool = False) -> dict[str, str]:
         """Headers of the answer that began the operation.
 

@@ -43,9 +43,11 @@ async def _json_body(request: Request) -> Any:
     if not raw.strip():
         return {}
     try:
-        return json.loads(raw)
+        body = json.loads(raw)
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()  # NaN, 1e999 and half characters have no answer
     except (ValueError, RecursionError) as error:
         raise bad_request(f"The request body is not valid JSON: {error}", code="InvalidJson") from error
+    return body
 
 
 async def _json_object(body: Annotated[Any, Depends(_json_body)]) -> dict[str, Any]:

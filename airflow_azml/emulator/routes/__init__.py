@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_azml.emulator.routes import health, login
+from airflow_azml.emulator.routes import arm, computes, health, login
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-ROUTERS: tuple[APIRouter, ...] = (health.routes, login.routes)
+ROUTERS: tuple[APIRouter, ...] = (
+    health.routes,
+    login.routes,
+    arm.open_routes,
+    arm.routes,
+    computes.routes,
+    computes.regional,
+)
