@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.client.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Table = dict[str, Any]
 """Known keys; a nested table where the value is an object of known keys, None where it is anything."""
@@ -81,10 +81,13 @@ def run_definition(source: Mapping[str, Any] | str | Path, field: str = "definit
     return definition
 
 
-def load(source: Mapping[str, Any] | str | Path, field: str) -> dict[str, Any]:
+def load(
+    source: Mapping[str, Any] | str | Path, field: str, render: Callable[[str], str] | None = None
+) -> dict[str, Any]:
     """Return a copy of a dict, or what a JSON or YAML file holds.
 
     :param field: what the caller calls it, for messages.
+    :param render: applied to the file's text before it is parsed.
     """
     if not isinstance(source, str | Path):
         return dict(source)
@@ -93,7 +96,7 @@ def load(source: Mapping[str, Any] | str | Path, field: str) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(field, str(source), f"cannot be read: {error}") from error
-    content = _parse(path, text, field)
+    content = _parse(path, render(text) if render else text, field)
     if not isinstance(content, dict):
         raise InputError(field, str(source), f"must hold an object, not {type(content).__name__}")
     return content

@@ -64,7 +64,9 @@ class Settings:
         given = {name: str(value).strip() for name, value in extra.items() if value not in {None, ""}}
         settings = cls(client_id=(login or "").strip(), client_secret=password or "", **given)  # type: ignore[arg-type]
         if missing := settings.missing():
-            raise InputError(f"connection '{conn_id}'", rule=f"{_list(missing)} missing; fill in under Admin > Connections")
+            raise InputError(
+                f"connection '{conn_id}'", rule=f"{_list(missing)} missing; fill in under Admin > Connections"
+            )
         return settings
 
     def missing(self) -> list[str]:

@@ -1,0 +1,111 @@
+"""What can be done with anything that is waited for: look at it, cancel it, explain its failure, show it in studio.
+
+One row per kind; the state machine itself is in `lifecycle`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from airflow_azml.client.errors import AzureMLError, NotFoundError, OperationFailedError
+from airflow_azml.client.lifecycle import GONE, Goal, Kind, Observation, Phase, Target
+from airflow_azml.client.longrunning import Operation
+from airflow_azml.client.workspace import compute_page, endpoint_page, run_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_azml.client.azureml import AzureMLClient
+
+LOG_LINES = 50
+CANCEL_PATIENCE = 30.0  # seconds in which a cancelled run is expected to be seen canceled
+
+
+def look(client: AzureMLClient, target: Target) -> Observation:
+    """Ask the service how the target is; a target that does not exist is gone."""
+    try:
+        return _LOOKS[target.kind](client, target)
+    except NotFoundError:
+        return GONE
+
+
+def cancel(client: AzureMLClient, target: Target, *, sleep: Callable[[float], None] = time.sleep) -> Observation:
+    """Cancel a run and return how it is once that is seen, or after 30 s; whatever else there is has no cancel."""
+    if target.kind is Kind.RUN and target.goal is Goal.SUCCEEDED:
+        client.runs.cancel(target.name, target.parent or None)
+        deadline = time.monotonic() + CANCEL_PATIENCE
+        while not (seen := look(client, target)).phase.terminal and time.monotonic() < deadline:
+            sleep(1.0)
+        return seen
+    return look(client, target)
+
+
+def explain(client: AzureMLClient, target: Target, observation: Observation) -> OperationFailedError:
+    """Build the error of a target that failed: the service's reason, where to see it, the last lines of its log."""
+    lines = _log_tail(client, target) if observation.phase is not Phase.GONE else []
+    absent = "it does not exist" if observation.phase is Phase.GONE else "the service gives no reason"
+    parts = [observation.detail or _reason_of_operation(client, target) or absent, f"See {studio_url(client, target)}"]
+    if lines:
+        parts.append(f"Last {len(lines)} lines of its log:\n" + "\n".join(lines))
+    return OperationFailedError("\n".join(parts), operation=f"{target}", code=observation.status)
+
+
+def studio_url(client: AzureMLClient, target: Target) -> str:
+    """Return the target's page in Azure ML studio."""
+    page = _PAGES[target.kind](target)
+    return client.workspace.studio_url(page, studio=client.cloud.studio)
+
+
+def _look_at_run(client: AzureMLClient, target: Target) -> Observation:
+    run = client.runs.get(target.name, target.parent or None)
+    return Observation.of(Kind.RUN, run.status, run.error)
+
+
+def _look_at_compute(client: AzureMLClient, target: Target) -> Observation:
+    compute = client.computes.get(target.name)
+    return Observation.of(Kind.COMPUTE, compute.provisioning_state, "; ".join(compute.errors))
+
+
+def _look_at_endpoint(client: AzureMLClient, target: Target) -> Observation:
+    return Observation.of(Kind.ENDPOINT, client.endpoints.get(target.name).provisioning_state)
+
+
+def _look_at_deployment(client: AzureMLClient, target: Target) -> Observation:
+    return Observation.of(Kind.DEPLOYMENT, client.deployments.get(target.parent, target.name).provisioning_state)
+
+
+_LOOKS: Mapping[Kind, Callable[[AzureMLClient, Target], Observation]] = {
+    Kind.RUN: _look_at_run,
+    Kind.COMPUTE: _look_at_compute,
+    Kind.ENDPOINT: _look_at_endpoint,
+    Kind.DEPLOYMENT: _look_at_deployment,
+}
+_PAGES: Mapping[Kind, Callable[[Target], str]] = {
+    Kind.RUN: lambda target: run_page(target.name),
+    Kind.COMPUTE: lambda target: compute_page(target.name),
+    Kind.ENDPOINT: lambda target: endpoint_page(target.name),
+    Kind.DEPLOYMENT: lambda target: endpoint_page(target.parent),
+}
+
+
+def _reason_of_operation(client: AzureMLClient, target: Target) -> str:
+    """Return the reason that only the long-running operation knows; endpoints and deployments keep theirs there."""
+    if not target.operation_url:
+        return ""
+    try:
+        error = Operation(target.operation_url, "status").poll(client.transport).error
+    except AzureMLError as unreadable:
+        return f"(the reason could not be read: {unreadable})"
+    return str(error) if error else ""
+
+
+def _log_tail(client: AzureMLClient, target: Target) -> list[str]:
+    try:
+        if target.kind is Kind.RUN:
+            return list(client.runs.tail_log(target.name, LOG_LINES))
+        if target.kind is Kind.DEPLOYMENT and target.goal is Goal.SUCCEEDED:
+            return client.deployments.logs(target.parent, target.name, tail=LOG_LINES).splitlines()[-LOG_LINES:]
+    except AzureMLError as error:
+        return [f"(the log could not be read: {error})"]
+    return []

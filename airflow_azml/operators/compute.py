@@ -1,0 +1,124 @@
+"""Computes: the clusters that runs run on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_azml.operators.base import AzureMLWaitingOperator, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.computes import Compute
+    from airflow_azml.client.lifecycle import Target
+
+
+class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
+    """Make sure that a compute cluster is there, as described.
+
+    A compute of that name that is already as described is kept; other scale settings are updated; another VM size is
+    refused, because only deleting the compute could change it.
+
+    :param compute_name: 2 to 24 letters, digits or `-`.
+    :param vm_size: for example `STANDARD_DS3_V2`.
+    :param min_nodes: nodes that stay, and cost, even when idle.
+    :param max_nodes: nodes at most.
+    :param idle_time_before_scale_down: how long an idle node stays: seconds, or an ISO 8601 duration such as `PT5M`.
+    :param vm_priority: `Dedicated`, or `LowPriority`, which is cheaper and may be preempted.
+    :param spec: further properties of an AmlCompute (`subnet`, `userAccountCredentials`, ...): a dict, or the path of a
+        `.json` or `.yml` file beside the DAG.
+    """
+
+    template_fields: Sequence[str] = (
+        *AzureMLWaitingOperator.template_fields,
+        "compute_name",
+        "vm_size",
+        "min_nodes",
+        "max_nodes",
+        "idle_time_before_scale_down",
+        "vm_priority",
+        "spec",
+    )
+
+    def __init__(
+        self,
+        *,
+        compute_name: str,
+        vm_size: str = "STANDARD_DS3_V2",
+        min_nodes: int = 0,
+        max_nodes: int = 1,
+        idle_time_before_scale_down: float | str = 120,
+        vm_priority: Literal["Dedicated", "LowPriority"] = "Dedicated",
+        spec: dict[str, Any] | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.compute_name = compute_name
+        self.vm_size = vm_size
+        self.min_nodes = min_nodes
+        self.max_nodes = max_nodes
+        self.idle_time_before_scale_down = idle_time_before_scale_down
+        self.vm_priority = vm_priority
+        self.spec = spec
+
+    def submit(self, client: AzureMLClient, context: Context) -> Target:
+        """Create, update or keep the compute."""
+        from airflow_azml.client.amlcompute import AmlComputeSpec, ensure  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - likewise
+
+        wanted = AmlComputeSpec.read(
+            vm_size=self.vm_size,
+            min_nodes=self.min_nodes,
+            max_nodes=self.max_nodes,
+            idle_time=self.idle_time_before_scale_down,
+            vm_priority=self.vm_priority,
+            more=self.definition(self.spec, context),
+        )
+        compute = ensure(client.computes, self.compute_name, wanted)
+        operation = compute.operation
+        return Target(Kind.COMPUTE, self.compute_name, operation_url=operation.url if operation else "")
+
+    def result(self, client: AzureMLClient, target: Target) -> Result:
+        """Return the compute's name, state, VM size and nodes."""
+        return _facts(client.computes.get(target.name))
+
+
+class AzureMLDeleteComputeOperator(AzureMLWaitingOperator):
+    """Delete a compute; one that does not exist is fine.
+
+    :param compute_name: the compute.
+    :param underlying_resource_action: `Delete` its machines too, or only `Detach` them from the workspace.
+    """
+
+    template_fields: Sequence[str] = (
+        *AzureMLWaitingOperator.template_fields,
+        "compute_name",
+        "underlying_resource_action",
+    )
+
+    def __init__(
+        self, *, compute_name: str, underlying_resource_action: Literal["Delete", "Detach"] = "Delete", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.compute_name = compute_name
+        self.underlying_resource_action = underlying_resource_action
+
+    def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - nothing to adopt
+        """Delete it."""
+        from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
+
+        client.computes.delete(self.compute_name, self.underlying_resource_action)
+        return Target(Kind.COMPUTE, self.compute_name, goal=Goal.GONE)
+
+
+def _facts(compute: Compute) -> Result:
+    return {
+        "compute_name": compute.name,
+        "provisioning_state": compute.provisioning_state,
+        "vm_size": compute.vm_size,
+        "current_nodes": compute.current_nodes,
+        "scale_settings": dict(compute.scale_settings),
+    }

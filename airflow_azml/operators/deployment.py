@@ -1,0 +1,176 @@
+"""Deployments: a model with its environment and scoring code, behind an online endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_azml.operators.base import AzureMLWaitingOperator, Result
+from airflow_azml.task import beside_dag, identity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.lifecycle import Target
+
+MARKER = "airflow_azml.deployment"  # the tag that says which attempt has made the deployment
+
+
+class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
+    """Deploy a model version behind an online endpoint.
+
+    The scoring code is uploaded once for the same content, the environment made once for the same packages.
+
+    :param endpoint_name: the endpoint, which must exist.
+    :param deployment_name: 3 to 32 letters, digits or `-`.
+    :param model_name: the model.
+    :param model_version: its version.
+    :param source_directory: folder of the scoring code, relative to the DAG file; None for an MLflow model.
+    :param scoring_script: the file in it with `init()` and `run(data)`.
+    :param environment: an ARM id, `name:version`, or what to make one of: `{"image": ..., "conda_file": ...}` with the
+        conda file's content, or its path beside the DAG; None for an MLflow model.
+    :param instance_type: VM size.
+    :param instance_count: machines.
+    :param environment_variables: of the scoring process.
+    :param spec: further JSON of the deployment: a dict, or the path of a `.json` or `.yml` file beside the DAG.
+    """
+
+    template_fields: Sequence[str] = (
+        *AzureMLWaitingOperator.template_fields,
+        "endpoint_name",
+        "deployment_name",
+        "model_name",
+        "model_version",
+        "source_directory",
+        "scoring_script",
+        "environment",
+        "instance_type",
+        "instance_count",
+        "environment_variables",
+        "spec",
+    )
+
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        deployment_name: str,
+        model_name: str,
+        model_version: str,
+        source_directory: str | None = None,
+        scoring_script: str = "score.py",
+        environment: dict[str, Any] | str | None = None,
+        instance_type: str = "Standard_DS3_v2",
+        instance_count: int = 1,
+        environment_variables: dict[str, str] | None = None,
+        spec: dict[str, Any] | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+        self.deployment_name = deployment_name
+        self.model_name = model_name
+        self.model_version = model_version
+        self.source_directory = source_directory
+        self.scoring_script = scoring_script
+        self.environment = environment
+        self.instance_type = instance_type
+        self.instance_count = instance_count
+        self.environment_variables = environment_variables
+        self.spec = spec
+
+    def submit(self, client: AzureMLClient, context: Context) -> Target:
+        """Deploy, or adopt the deployment that an earlier try of this task has made."""
+        from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.names import deterministic_id  # noqa: PLC0415 - likewise
+
+        who = identity(context)
+        key = deterministic_id((who[0], who[2]), *who)
+        target = Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name)
+        if _is_made_by(client, target, key):
+            self.log.info("%s: adopted, an earlier try of this task has made it", target)
+            return target
+        body = self._body(client, context, key)
+        operation = client.deployments.create(self.endpoint_name, self.deployment_name, body).operation
+        return replace(target, operation_url=operation.url if operation else "")
+
+    def result(self, client: AzureMLClient, target: Target) -> Result:
+        """Return the names, the state and the scoring URI."""
+        deployment = client.deployments.get(target.parent, target.name)
+        return {
+            "endpoint_name": target.parent,
+            "deployment_name": deployment.name,
+            "provisioning_state": deployment.provisioning_state,
+            "model_id": deployment.model,
+            "scoring_uri": client.endpoints.get(target.parent).scoring_uri,
+        }
+
+    def _body(self, client: AzureMLClient, context: Context, key: str) -> dict[str, Any]:
+        spec = self.definition(self.spec, context)
+        properties: dict[str, Any] = {
+            "model": f"{client.workspace.arm_path}/models/{self.model_name}/versions/{self.model_version}",
+            "instanceType": self.instance_type,
+            **spec.get("properties", {}),
+        }
+        if self.source_directory:
+            folder = beside_dag(context, self.source_directory)
+            code = client.codes.upload(folder, entry_script=self.scoring_script)
+            properties["codeConfiguration"] = {"codeId": code, "scoringScript": self.scoring_script}
+        if self.environment:
+            properties["environmentId"] = self._environment_id(client, context)
+        if self.environment_variables:
+            properties["environmentVariables"] = self.environment_variables
+        sku = {"name": "Default", "capacity": int(self.instance_count)}
+        return {"sku": sku, **spec, "tags": {**spec.get("tags", {}), MARKER: key}, "properties": properties}
+
+    def _environment_id(self, client: AzureMLClient, context: Context) -> str:
+        """Return the environment's ARM id; make it when it was described instead of named."""
+        if isinstance(self.environment, str):
+            name, _, version = self.environment.removeprefix("azureml:").partition(":")
+            return self.environment if name.startswith("/") else client.environments.get(name, version).id
+        described = dict(self.environment or {})
+        name = described.pop("name", self.model_name)
+        conda = described.pop("conda_file", None)
+        if conda is not None:
+            described["condaFile"] = self.definition(conda, context, "environment.conda_file")
+        return client.environments.create(name, described).id
+
+
+class AzureMLDeleteOnlineDeploymentOperator(AzureMLWaitingOperator):
+    """Delete a deployment; one that does not exist is fine.
+
+    One that still has traffic is refused by the service: set the traffic first.
+
+    :param endpoint_name: the endpoint.
+    :param deployment_name: the deployment.
+    """
+
+    template_fields: Sequence[str] = (*AzureMLWaitingOperator.template_fields, "endpoint_name", "deployment_name")
+
+    def __init__(self, *, endpoint_name: str, deployment_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+        self.deployment_name = deployment_name
+
+    def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - nothing to adopt
+        """Delete it."""
+        from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
+
+        client.deployments.delete(self.endpoint_name, self.deployment_name)
+        return Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name, goal=Goal.GONE)
+
+
+def _is_made_by(client: AzureMLClient, target: Target, key: str) -> bool:
+    """Tell whether the deployment is there, well or on its way, and carries the task's mark."""
+    from airflow_azml.client.errors import NotFoundError  # noqa: PLC0415 - not at parse time
+    from airflow_azml.client.lifecycle import Phase, phase_of  # noqa: PLC0415 - likewise
+
+    try:
+        known = client.deployments.get(target.parent, target.name)
+    except NotFoundError:
+        return False
+    phase = phase_of(target.kind, known.provisioning_state)
+    return known.tags.get(MARKER) == key and phase in {Phase.ACTIVE, Phase.SUCCEEDED}

@@ -1,0 +1,166 @@
+"""Online endpoints: the address that a model is scored at, and how its traffic is shared."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.endpoints import Endpoint
+    from airflow_azml.client.lifecycle import Target
+
+
+class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
+    """Create an online endpoint, or update the one of that name.
+
+    :param endpoint_name: 3 to 32 letters, digits or `-`; unique in the region.
+    :param auth_mode: how callers authenticate: `Key`, `AMLToken` or `AADToken`.
+    :param tags: tags of the endpoint.
+    :param spec: further JSON of the endpoint (`identity`, `properties`, ...): a dict, or the path of a `.json` or
+        `.yml` file beside the DAG.
+    """
+
+    template_fields: Sequence[str] = (
+        *AzureMLWaitingOperator.template_fields,
+        "endpoint_name",
+        "auth_mode",
+        "tags",
+        "spec",
+    )
+
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        auth_mode: Literal["Key", "AMLToken", "AADToken"] = "Key",
+        tags: dict[str, str] | None = None,
+        spec: dict[str, Any] | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+        self.auth_mode = auth_mode
+        self.tags = tags
+        self.spec = spec
+
+    def submit(self, client: AzureMLClient, context: Context) -> Target:
+        """Create it, or go on waiting for the one that is being created."""
+        from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
+
+        spec = self.definition(self.spec, context)
+        properties = {"authMode": self.auth_mode, **spec.get("properties", {})}
+        tags = {**spec.get("tags", {}), **(self.tags or {})}
+        endpoint = _ensure(client, self.endpoint_name, {**spec, "properties": properties, "tags": tags})
+        operation = endpoint.operation
+        return Target(Kind.ENDPOINT, self.endpoint_name, operation_url=operation.url if operation else "")
+
+    def result(self, client: AzureMLClient, target: Target) -> Result:
+        """Return the endpoint's name, state and scoring URI."""
+        return endpoint_facts(client, target.name)
+
+
+class AzureMLSetOnlineTrafficOperator(AzureMLWaitingOperator):
+    """Share an endpoint's traffic out among its deployments.
+
+    :param endpoint_name: the endpoint.
+    :param traffic: percent by deployment, together 100 (or 0 for none).
+    """
+
+    template_fields: Sequence[str] = (*AzureMLWaitingOperator.template_fields, "endpoint_name", "traffic")
+
+    def __init__(self, *, endpoint_name: str, traffic: dict[str, int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+        self.traffic = traffic
+
+    def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - setting it twice is setting it
+        """Set it."""
+        from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
+
+        traffic = {name: int(percent) for name, percent in self.traffic.items()}
+        operation = client.endpoints.set_traffic(self.endpoint_name, traffic).operation
+        return Target(Kind.ENDPOINT, self.endpoint_name, operation_url=operation.url if operation else "")
+
+    def result(self, client: AzureMLClient, target: Target) -> Result:
+        """Return the endpoint's name, state, scoring URI and traffic."""
+        return endpoint_facts(client, target.name)
+
+
+class AzureMLScoreOperator(AzureMLBaseOperator):
+    """Send a request to an endpoint and return the model's answer.
+
+    :param endpoint_name: the endpoint.
+    :param data: what the model takes, as JSON.
+    :param deployment_name: ask this deployment, whatever the traffic says.
+    :param timeout: seconds to wait for the answer; the service itself gives up after 90.
+    """
+
+    template_fields: Sequence[str] = (*AzureMLBaseOperator.template_fields, "endpoint_name", "data", "deployment_name")
+
+    def __init__(
+        self, *, endpoint_name: str, data: Any, deployment_name: str | None = None, timeout: float = 90, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+        self.data = data
+        self.deployment_name = deployment_name
+        self.timeout = timeout
+
+    def act(self, client: AzureMLClient, context: Context) -> Result:
+        """Score it."""
+        from airflow_azml.client.workspace import endpoint_page  # noqa: PLC0415 - not at parse time
+
+        url = self.publish_page(context, endpoint_page(self.endpoint_name))
+        answer = client.endpoints.score(
+            self.endpoint_name, self.data, deployment=self.deployment_name, timeout=self.timeout
+        )
+        return {"endpoint_name": self.endpoint_name, "answer": answer, "studio_url": url}
+
+
+class AzureMLDeleteOnlineEndpointOperator(AzureMLWaitingOperator):
+    """Delete an online endpoint with all its deployments; one that does not exist is fine.
+
+    :param endpoint_name: the endpoint.
+    """
+
+    template_fields: Sequence[str] = (*AzureMLWaitingOperator.template_fields, "endpoint_name")
+
+    def __init__(self, *, endpoint_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+
+    def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - nothing to adopt
+        """Delete it."""
+        from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
+
+        client.endpoints.delete(self.endpoint_name)
+        return Target(Kind.ENDPOINT, self.endpoint_name, goal=Goal.GONE)
+
+
+def _ensure(client: AzureMLClient, name: str, spec: dict[str, Any]) -> Endpoint:
+    """Create or update it, unless it is being created already: a second PUT would be refused meanwhile."""
+    from airflow_azml.client.errors import NotFoundError  # noqa: PLC0415 - not at parse time
+
+    with suppress(NotFoundError):
+        known = client.endpoints.get(name)
+        if known.provisioning_state in {"Creating", "Updating"}:
+            return known
+    return client.endpoints.create(name, spec)
+
+
+def endpoint_facts(client: AzureMLClient, name: str) -> Result:
+    """Return what XCom tells of an endpoint."""
+    endpoint = client.endpoints.get(name)
+    return {
+        "endpoint_name": endpoint.name,
+        "provisioning_state": endpoint.provisioning_state,
+        "scoring_uri": endpoint.scoring_uri,
+        "traffic": dict(endpoint.traffic),
+    }

@@ -1,0 +1,113 @@
+"""Models: registered from what a run has written, and deleted again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_azml.operators.base import AzureMLBaseOperator, Result
+from airflow_azml.task import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_azml.client.azureml import AzureMLClient
+
+
+class AzureMLRegisterModelOperator(AzureMLBaseOperator):
+    """Register a file or folder of a run's outputs as a new version of a model.
+
+    A retry of the task registers no second version: the version carries the task's identity.
+
+    :param model_name: the model.
+    :param run_id: the run whose outputs hold it.
+    :param model_path: path of the file or folder in the run, such as `outputs/model`.
+    :param model_version: version to give; counted by the service when None.
+    :param model_type: `custom_model`, `mlflow_model` or `triton_model`; with API v1 the framework, such as
+        `ScikitLearn`.
+    :param description: shown in studio.
+    :param tags: can be changed later.
+    :param properties: can not be changed later.
+    """
+
+    template_fields: Sequence[str] = (
+        *AzureMLBaseOperator.template_fields,
+        "model_name",
+        "run_id",
+        "model_path",
+        "model_version",
+        "model_type",
+        "description",
+        "tags",
+        "properties",
+    )
+
+    def __init__(
+        self,
+        *,
+        model_name: str,
+        run_id: str,
+        model_path: str = "outputs/model",
+        model_version: str | None = None,
+        model_type: str = "",
+        description: str = "",
+        tags: dict[str, str] | None = None,
+        properties: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model_name = model_name
+        self.run_id = run_id
+        self.model_path = model_path
+        self.model_version = model_version
+        self.model_type = model_type
+        self.description = description
+        self.tags = tags
+        self.properties = properties
+
+    def act(self, client: AzureMLClient, context: Context) -> Result:
+        """Register it, or adopt the version that an earlier try has registered."""
+        from airflow_azml.client.models import Registration  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.names import deterministic_id  # noqa: PLC0415 - likewise
+        from airflow_azml.client.workspace import model_page  # noqa: PLC0415 - likewise
+
+        who = identity(context)
+        registration = Registration(
+            name=self.model_name,
+            path=self.model_path,
+            key=deterministic_id((who[0], who[2]), *who),
+            version=self.model_version,
+            model_type=self.model_type,
+            description=self.description,
+            tags=self.tags,
+            properties=self.properties,
+        )
+        model = client.models.register(client.runs.get(self.run_id), registration)
+        return {
+            "model_name": model.name,
+            "model_version": model.version,
+            "model_id": client.models.arm_id(model),
+            "run_id": self.run_id,
+            "studio_url": self.publish_page(context, model_page(model.name, model.version)),
+        }
+
+
+class AzureMLDeleteModelOperator(AzureMLBaseOperator):
+    """Delete a version of a model; one that does not exist is fine.
+
+    :param model_name: the model.
+    :param model_version: the version.
+    """
+
+    template_fields: Sequence[str] = (*AzureMLBaseOperator.template_fields, "model_name", "model_version")
+
+    def __init__(self, *, model_name: str, model_version: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_name = model_name
+        self.model_version = model_version
+
+    def act(self, client: AzureMLClient, context: Context) -> Result:  # noqa: ARG002 - the base's signature
+        """Delete it."""
+        deleted = client.models.delete(self.model_name, str(self.model_version))
+        return {"model_name": self.model_name, "model_version": str(self.model_version), "deleted": deleted}

@@ -1,0 +1,143 @@
+"""Runs: a project folder and a run definition, started on a compute."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
+from airflow_azml.task import beside_dag, identity, run_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.lifecycle import Phase, Target
+
+
+class AzureMLStartRunOperator(AzureMLWaitingOperator):
+    """Start a training run from a project folder, and wait for it.
+
+    There is exactly one run per attempt: its id is derived from the task, so that a worker that dies at any moment, or
+    a request whose answer is lost, leads back to the same run. A run that failed is followed by a new one when Airflow
+    retries the task; so is any run when a person clears the task.
+
+    API: `POST execution/v1.0/.../experiments/{experiment}/startrun` with a multipart zip.
+
+    :param experiment_name: experiment of the run; made when absent.
+    :param source_directory: project folder, relative to the DAG file; `.amlignore` (else `.gitignore`) is honoured.
+    :param run_definition: what to run: a dict, or the path of a `.json` or `.yml` file beside the DAG (the whole
+        definition, or only its `configuration`). Templates in the file are rendered.
+    :param compute_name: runs on this compute; overrides the definition's `target`.
+    :param max_files: refuse a folder with more files.
+    :param max_bytes: refuse a larger folder, bytes before compression.
+    """
+
+    template_fields: Sequence[str] = (
+        *AzureMLWaitingOperator.template_fields,
+        "experiment_name",
+        "source_directory",
+        "run_definition",
+        "compute_name",
+    )
+
+    def __init__(
+        self,
+        *,
+        experiment_name: str,
+        source_directory: str,
+        run_definition: dict[str, Any] | str,
+        compute_name: str | None = None,
+        max_files: int = 2000,
+        max_bytes: int = 300 * 1024 * 1024,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.experiment_name = experiment_name
+        self.source_directory = source_directory
+        self.run_definition = run_definition
+        self.compute_name = compute_name
+        self.max_files = max_files
+        self.max_bytes = max_bytes
+
+    def submit(self, client: AzureMLClient, context: Context) -> Target:
+        """Adopt the run of this attempt, or start it."""
+        from airflow_azml.client.bundle import Bundle  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.names import check_experiment_name  # noqa: PLC0415 - likewise
+
+        check_experiment_name(self.experiment_name)
+        definition = self._checked_definition(context)
+        bundle = Bundle(
+            beside_dag(context, self.source_directory),
+            entry_script=definition["configuration"].get("script"),
+            max_files=self.max_files,
+            max_bytes=self.max_bytes,
+        )
+        self.target, exists = self._attempt(client, context)
+        if exists:
+            self.log.info("%s: adopted, an earlier try of this task has started it", self.target)
+            return self.target
+        with bundle:
+            client.runs.start(self.experiment_name, bundle, definition, self.target.name)
+        return self.target
+
+    def accepted(self, target: Target) -> Result:
+        """Return the run's id and experiment."""
+        return {"run_id": target.name, "experiment_name": target.parent}
+
+    def result(self, client: AzureMLClient, target: Target) -> Result:
+        """Return the run's id, status, times, metrics and outputs."""
+        return run_facts(client, target)
+
+    def _checked_definition(self, context: Context) -> dict[str, Any]:
+        from airflow_azml.client.definitions import run_definition  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.errors import InputError  # noqa: PLC0415 - likewise
+
+        field = "run_definition"
+        definition = run_definition(self.definition(self.run_definition, context, field), field)
+        configuration: dict[str, Any] = definition["configuration"]
+        configuration["target"] = self.compute_name or configuration.get("target")
+        if not configuration["target"]:
+            raise InputError("compute_name", rule="is required, here or as the run definition's target")
+        return definition
+
+    def _attempt(self, client: AzureMLClient, context: Context) -> tuple[Target, bool]:
+        """Walk the attempts of this generation: the first that has not failed is ours, whether it exists or not."""
+        from airflow_azml.client.lifecycle import GONE, Kind, Phase, Target  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.names import deterministic_id  # noqa: PLC0415 - likewise
+        from airflow_azml.client.targets import look  # noqa: PLC0415 - likewise
+
+        who = identity(context)
+        for attempt in count():
+            name = deterministic_id((who[0], who[2]), *who, str(attempt))
+            target = Target(Kind.RUN, name, parent=self.experiment_name)
+            seen: Phase = look(client, target).phase
+            if seen not in {Phase.FAILED, Phase.CANCELED}:
+                return target, seen is not GONE.phase
+        raise AssertionError("unreachable: count() never ends")
+
+
+class AzureMLCancelRunOperator(AzureMLBaseOperator):
+    """Cancel a run and see it canceled; one that has ended is left as it is.
+
+    :param run_id: the run.
+    :param experiment_name: its experiment, if known: some older workspaces need it.
+    """
+
+    template_fields: Sequence[str] = (*AzureMLBaseOperator.template_fields, "run_id", "experiment_name")
+
+    def __init__(self, *, run_id: str, experiment_name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run_id = run_id
+        self.experiment_name = experiment_name
+
+    def act(self, client: AzureMLClient, context: Context) -> Result:
+        """Cancel it."""
+        from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.targets import cancel  # noqa: PLC0415 - likewise
+
+        target = Target(Kind.RUN, self.run_id, parent=self.experiment_name or "")
+        url = self.publish(context, target)
+        return {"run_id": self.run_id, "status": cancel(client, target).status, "studio_url": url}

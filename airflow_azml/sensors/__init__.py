@@ -1,0 +1,1 @@
+"""Waiting for what something else has started."""

@@ -1,0 +1,95 @@
+"""The one trigger: waits for any target of the state machine and reports how the wait ended.
+
+Its arguments are plain JSON without secrets, because Airflow keeps them in its database. The deadline lives in here and
+not in `defer(timeout=...)`, which would fail the task without giving it a chance to cancel the remote run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_azml.client.errors import AzureMLError
+from airflow_azml.client.lifecycle import Decision, Policy, Target, Verdict, Watch
+from airflow_azml.client.targets import cancel, look
+from airflow_azml.hooks.azureml import AzureMLHook
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger, TriggerEvent
+else:
+    from airflow.providers.common.compat.triggers import BaseTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+# HTTP is synchronous; a small pool of its own keeps it off the triggerer's loop and out of others' way.
+Result = TypeVar("Result")
+_executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="azureml")
+
+
+class AzureMLTrigger(BaseTrigger):
+    """Wait until a run, compute, endpoint or deployment has come to its end.
+
+    :param azureml_conn_id: the connection to look through.
+    :param target: `Target.as_json()`.
+    :param poll_interval: seconds between two looks.
+    :param timeout: seconds after `started` at which to give up; None waits as long as the service works.
+    :param started: when the wait began, Unix time; now when absent.
+    :param cancel_on_kill: cancel the target when a user marks or clears the waiting task (Airflow 3.3 and later).
+    """
+
+    def __init__(
+        self,
+        *,
+        azureml_conn_id: str,
+        target: dict[str, str],
+        poll_interval: float,
+        timeout: float | None = None,
+        started: float | None = None,
+        cancel_on_kill: bool = False,
+    ) -> None:
+        super().__init__()
+        self.azureml_conn_id = azureml_conn_id
+        self.target = target
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.started = time.time() if started is None else started
+        self.cancel_on_kill = cancel_on_kill
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what another triggerer needs to take over."""
+        names = ("azureml_conn_id", "target", "poll_interval", "timeout", "started", "cancel_on_kill")
+        return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look until the wait is over, then fire one event."""
+        try:
+            yield self._event(await self._wait())
+        except AzureMLError as error:
+            yield TriggerEvent({"target": self.target, "error": str(error), "permanent": error.permanent})
+
+    async def on_kill(self) -> None:
+        """Cancel the target: a user has marked or cleared the task while it was deferred."""
+        if self.cancel_on_kill:
+            client = await AzureMLHook.aclient(self.azureml_conn_id)
+            await _in_thread(partial(cancel, client, Target.from_json(self.target)))
+
+    async def _wait(self) -> Decision:
+        client = await AzureMLHook.aclient(self.azureml_conn_id)
+        policy = Policy(self.poll_interval, self.timeout)
+        watch = Watch(Target.from_json(self.target), policy, started=self.started, log=self.log.info)
+        while True:
+            decision = await _in_thread(partial(watch.step, partial(look, client)))
+            if decision.verdict is not Verdict.CONTINUE:
+                return decision
+            await asyncio.sleep(decision.wait)
+
+    def _event(self, decision: Decision) -> TriggerEvent:
+        return TriggerEvent({"target": self.target, "decision": decision.as_json()})
+
+
+async def _in_thread(call: Callable[[], Result]) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(_executor, call)
