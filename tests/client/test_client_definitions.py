@@ -1,0 +1,143 @@
+"""Run definitions and names: what is accepted, and what is said when it is not."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from airflow_azml.client import names
+from airflow_azml.client.definitions import load, run_definition
+from airflow_azml.client.errors import InputError
+
+CONFIGURATION = {"script": "train.py", "arguments": [1, "--x"], "framework": "python", "communicator": None}
+
+
+def test_a_configuration_alone_becomes_a_definition():
+    """The top level may be the configuration; words and arguments come out as the service wants them."""
+    assert run_definition(CONFIGURATION) == {
+        "configuration": {"script": "train.py", "arguments": ["1", "--x"], "framework": "Python", "communicator": None}
+    }
+
+
+def test_pascal_case_is_spelled_as_in_the_specification():
+    """What azureml-core writes is accepted; free objects are left as they are."""
+    given = {
+        "Configuration": {
+            "Script": "t.py",
+            "NodeCount": 2,
+            "Environment": {"Python": {"UserManagedDependencies": True}, "EnvironmentVariables": {"My_Var": "1"}},
+        },
+        "ParentRunId": None,
+    }
+    assert run_definition(given) == {
+        "configuration": {
+            "script": "t.py",
+            "nodeCount": 2,
+            "environment": {"python": {"userManagedDependencies": True}, "environmentVariables": {"My_Var": "1"}},
+        },
+        "parentRunId": None,
+    }
+    assert "Configuration" in given
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"argumens": []}, "definition.configuration.argumens: unknown key; did you mean 'arguments'"),
+        (
+            {"environment": {"python": {"condaDependecies": {}}}},
+            "python.condaDependecies: unknown key; did you mean 'condaDep",
+        ),
+        ({"zzzzzz": 1}, "unknown key; known are"),
+        ({"script": ""}, "script '': is required"),
+        ({"nodeCount": 0}, "nodeCount 0: must be a whole number"),
+        ({"maxRunDurationSeconds": "60"}, "must be a whole number"),
+        ({"nodeCount": True}, "must be a whole number"),
+        ({"framework": "Torch"}, "must be one of Python, PySpark"),
+        ({"arguments": "--x"}, "must be a list"),
+    ],
+)
+def test_a_wrong_definition_is_explained(change, said):
+    """The place, the value and the remedy are said."""
+    with pytest.raises(InputError, match=re.escape(said)):
+        run_definition({**CONFIGURATION, **change})
+
+
+def test_a_configuration_must_be_an_object():
+    """A definition whose configuration is text is no definition."""
+    with pytest.raises(InputError, match="must be an object"):
+        run_definition({"configuration": "train.py"})
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yml", ".yaml", ".YAML"])
+def test_files(tmp_path, suffix):
+    """JSON and YAML files are read."""
+    path = tmp_path / f"run{suffix}"
+    path.write_text(json.dumps(CONFIGURATION))
+    assert run_definition(path) == run_definition(str(path)) == run_definition(CONFIGURATION)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("run.json", '{\n "a": 1,\n}', r"run\.json'.*line [23]"),
+        ("run.yml", "a: 1\nb: [1\nc: 2\n", r"run\.yml'.*line 3"),
+        ("run.toml", "a = 1", "must be a .json, .yml or .yaml file"),
+        ("run.yaml", "- 1", "must hold an object, not list"),
+    ],
+)
+def test_a_file_that_does_not_parse(tmp_path, name, text, said):
+    """File and line are said."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=said):
+        load(tmp_path / name, "definition")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    """The file's name and the system's reason are said."""
+    with pytest.raises(InputError, match="cannot be read"):
+        load(tmp_path / "none.json", "definition")
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad"),
+    [
+        (
+            names.check_compute_name,
+            ["cpu", "cpu-cluster", "a1"],
+            ["1cpu", "a", "cpu-", "cpu_1", "c" * 33, "", None, "cpu\n"],
+        ),
+        (names.check_run_id, ["a", "train_1-x", "9", "a" * 256], ["-a", "a" * 257, "a:b", "a.b", "a+b", "", "é"]),
+        (names.check_experiment_name, ["exp", "a" * 255], ["a b", "_a", "a" * 256]),
+        (names.check_asset_name, ["env-1"], ["env.1"]),
+        (names.check_model_name, ["m", "my.model-1_x"], [".m", "m/1", "m:1"]),
+        (names.check_endpoint_name, ["abc", "my-endpoint"], ["ab", "1ab", "abc-", "a" * 33, "a_b"]),
+        (names.check_deployment_name, ["blue"], ["b"]),
+    ],
+)
+def test_names(check, good, bad):
+    """Names within the rules are returned, others refused with field, value and rule."""
+    assert [check(name) for name in good] == good
+    for name in bad:
+        with pytest.raises(InputError, match="must be") as caught:
+            check(name)
+        assert caught.value.value == name
+
+
+def test_deterministic_ids():
+    """The same identity gives the same readable id, another one another, and every id is valid."""
+    one = names.deterministic_id(["my dag", "train"], "my dag", "manual__2026-11-23T00:00:00+00:00", "train", -1, 0, 0)
+    assert one == names.deterministic_id(
+        ["my dag", "train"], "my dag", "manual__2026-11-23T00:00:00+00:00", "train", -1, 0, 0
+    )
+    assert one.startswith("my-dag-train-")
+    assert one != names.deterministic_id(
+        ["my dag", "train"], "my dag", "manual__2026-11-23T00:00:00+00:00", "train", -1, 0, 1
+    )
+    assert names.deterministic_id(["x"], "a", "bc") != names.deterministic_id(["x"], "ab", "c")
+    for slug in (["é:+"], [], ["x" * 999], ["-"]):
+        made = names.deterministic_id(slug, "i")
+        assert names.check_run_id(made) == names.check_experiment_name(made)
+        assert len(made) <= 100

@@ -1,0 +1,155 @@
+"""Error answers of every plane, and what is taken out of text."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from airflow_azml.client import errors
+from airflow_azml.client.errors import InputError, error_from
+from airflow_azml.client.redact import excerpt, redact, signature_of
+
+ENVELOPES = {
+    "arm": (
+        '{"error":{"code":"UserError","message":"Invalid.","details":[{"code":"R","message":"Could not find member x"}]}}',
+        "UserError",
+        "Invalid. Could not find member x",
+    ),
+    "old arm, wrapped twice": ('{"error":{"error":{"code":"Old","message":"m"}}}', "Old", "m"),
+    "data plane, nested": (
+        '{"error":{"code":"A","message":"outer","innerError":{"code":"B","innerError":{"code":"C"}}},'  # noqa: ISC004 - one text
+        '"correlation":{"operation":"o","request":"r-body"}}',
+        "C",
+        "outer",
+    ),
+    "data plane, message inside": (
+        '{"error":{"code":"A","message":"outer","innerError":{"code":"B","message":"inner"}}}',
+        "B",
+        "inner",
+    ),
+    "flat model management": (
+        '{"code":"Conflict","statusCode":409,"message":"in use","details":[{"code":"D","message":"image i uses it"}]}',
+        "Conflict",
+        "in use image i uses it",
+    ),
+    "oauth": (
+        '{"error":"invalid_client","error_description":"AADSTS7000215: wrong"}',
+        "invalid_client",
+        "AADSTS7000215: wrong",
+    ),
+    "blob": (
+        '<?xml version="1.0"?><Error><Code>BlobNotFound</Code><Message>It is not there.\nRequestId:1</Message></Error>',
+        "BlobNotFound",
+        "It is not there.",
+    ),
+    "text": ("upstream connect error", "", "upstream connect error"),
+    "json string": ('"model says no"', "", "model says no"),
+    "json list": ("[1]", "", "[1]"),
+    "unknown object": ('{"odd": 1}', "", "{'odd': 1}"),
+    "empty": ("", "", ""),
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+def test_every_envelope_gives_code_and_message(name):
+    """Whatever the plane, the deepest code and message are found."""
+    body, code, message = ENVELOPES[name]
+    error = error_from(operation="do it", status=400, headers={}, body=body)
+    assert (error.code, error.message) == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "permanent"),
+    [
+        (400, errors.InvalidRequestError, True),
+        (401, errors.AuthenticationError, True),
+        (403, errors.PermissionDeniedError, True),
+        (404, errors.NotFoundError, True),
+        (405, errors.InvalidRequestError, True),
+        (408, errors.ServiceError, False),
+        (409, errors.ConflictError, True),
+        (412, errors.ConflictError, True),
+        (422, errors.InvalidRequestError, True),
+        (429, errors.ThrottledError, False),
+        (500, errors.ServiceError, False),
+        (501, errors.ServiceError, True),
+        (503, errors.ServiceError, False),
+    ],
+)
+def test_status_decides_the_class_and_whether_a_retry_helps(status, kind, permanent):
+    """Each status has one class, and each class says whether it is permanent."""
+    error = error_from(operation="o", status=status, headers={}, body="")
+    assert type(error) is kind
+    assert error.permanent is permanent
+
+
+def test_an_error_is_one_readable_sentence():
+    """Operation, status, code, message, request id and remedy are all there."""
+    error = error_from(
+        operation="create compute", status=403, headers={"x-ms-request-id": "r1"},
+        body='{"error":{"code":"AuthorizationFailed","message":"no"}}', url="https://x/?sig=secret",
+    )  # fmt: skip
+    assert str(error).startswith(
+        "create compute failed (HTTP 403): AuthorizationFailed: no [request id r1] The service principal"
+    )
+    assert "AzureML Data Scientist" in str(error)
+    assert error.url == "https://x/?sig=***"
+
+
+def test_headers_help_where_the_body_is_silent():
+    """Blob storage, scoring and correlation put facts into headers."""
+    blob = error_from(operation="o", status=404, headers={"x-ms-error-code": "BlobNotFound"}, body="")
+    assert blob.code == "BlobNotFound"
+    score = error_from(operation="o", status=424, headers={"ms-azureml-model-error-reason": "model_error"}, body="")
+    assert score.message == "model_error"
+    nested = error_from(operation="o", status=500, headers={}, body=ENVELOPES["data plane, nested"][0])
+    assert nested.request_id == "r-body"
+
+
+def test_input_errors_carry_field_value_and_rule():
+    """An InputError is a ValueError too, and survives pickling."""
+    error = InputError("compute_name", "9", "must start with a letter")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own pickle
+    assert isinstance(again, ValueError)
+    assert (again.field, again.value, again.rule) == ("compute_name", "9", "must start with a letter")
+    assert str(again) == "compute_name '9': must start with a letter"
+    assert again.permanent
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("https://sa/c?sv=1&sig=abc%2Bd&se=2", "abc%2Bd"),
+        ("Authorization: Bearer eyJhbGci.x-y_z", "eyJhbGci"),
+        ('{"primaryKey": "k1k1", "secondaryKey":"k2"}', "k1k1"),
+        ("client_id=a&client_secret=hunter2&x=1", "hunter2"),
+        ("AccountName=a;AccountKey=zz==;E=1", "zz=="),
+        ('{"adminUserPassword":"pw"}', "pw"),
+        ('{"access_token":"eyJ0"}', "eyJ0"),
+    ],
+)
+def test_secrets_are_taken_out_of_text(text, secret):
+    """Signatures, tokens, keys and passwords do not stand in what is printed; the rest does."""
+    shown = redact(text)
+    assert secret not in shown
+    assert "***" in shown
+    assert shown[:5] == text[:5]
+
+
+def test_innocent_text_is_left_alone():
+    """Words that only look like secrets stay."""
+    text = "design=blue the bearer of this, passwords are bad, assign=1"
+    assert redact(text) == text
+
+
+def test_long_bodies_are_cut():
+    """A body of megabytes leaves a line."""
+    assert excerpt("x" * 9_999, 10) == "xxxxxxxxxx ... (9999 characters)"
+    assert excerpt("short", 10) == "short"
+
+
+def test_signature_of_a_url():
+    """The signature is found decoded; a URL without one has none."""
+    assert signature_of("https://sa/c?sig=a%2Fb") == "a/b"
+    assert signature_of("https://sa/c") is None
