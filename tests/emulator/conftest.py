@@ -106,6 +106,12 @@ def wait_until(condition: Any, seconds: float = 60) -> Any:
     raise AssertionError(f"not within {seconds} s: {condition}")
 
 
+@pytest.fixture(scope="session")
+def until() -> Any:
+    """`wait_until`, for test modules, which cannot import this file."""
+    return wait_until
+
+
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
     """One emulator for a module's tests."""
