@@ -114,6 +114,9 @@ def _answer_fault(request: Request, error: Exception) -> Response:
     if not isinstance(error, faults.Fault):
         raise error
     plane = faults.plane_of(request.url.path)
+    if plane == "blob":
+        headers = {**error.headers, "x-ms-error-code": error.code}
+        return Response(faults.xml_envelope(error), error.status, headers, media_type="application/xml")
     body = faults.envelope(error, plane, request_id=request.state.request_id, location=facts.LOCATION)
     return JSONResponse(body, status_code=error.status, headers=error.headers)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from airflow_azml.emulator.assets import CODE, ENVIRONMENT, Assets
+from airflow_azml.emulator.blobs import BlobStore
 from airflow_azml.emulator.computes import Computes
+from airflow_azml.emulator.environments import VenvCache
 from airflow_azml.emulator.identity import IdentityProvider
 from airflow_azml.emulator.operations import Operations
 from airflow_azml.emulator.store import Store
@@ -32,7 +35,11 @@ class Emulator:
         self.store = Store(self.data / "emulator.sqlite")
         self.identity = IdentityProvider(self.data)
         self.operations = Operations(self.store, pace.retry_after)
+        self.blobs = BlobStore(self.data / "blobs", self.store)
+        self.environments = VenvCache(self.data / "environments")
         self.computes = Computes(self.store, self.operations, pace)
+        self.code_versions = Assets(self.store, CODE)
+        self.environment_versions = Assets(self.store, ENVIRONMENT)
         self._stopping = threading.Event()
 
     def start(self) -> None:
@@ -42,5 +49,6 @@ class Emulator:
     def stop(self) -> None:
         """End every process that the emulator started, then close the store."""
         self._stopping.set()
+        self.environments.stop()
         self.computes.stop()
         self.store.close()

@@ -11,6 +11,7 @@ WORKSPACE = "local"
 WORKSPACE_ID = "00000000-0000-0000-0000-000000000002"
 LOCATION = "eastus"
 STORAGE_ACCOUNT = "azuremllocal"
+STORAGE_KEY = "bG9jYWwtZW11bGF0b3Itc3RvcmFnZS1hY2NvdW50LWtleQ=="  # published, like Azurite's: it guards nothing
 ARTIFACT_CONTAINER = "azureml"  # what the service's datastore workspaceartifactstore points to
 BLOBSTORE_CONTAINER = f"azureml-blobstore-{WORKSPACE_ID}"  # workspaceblobstore
 

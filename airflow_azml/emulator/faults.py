@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from xml.sax.saxutils import escape
 
 
 class Fault(Exception):  # noqa: N818 - it is an answer, raised
@@ -60,6 +61,12 @@ def envelope(fault: Fault, plane: str, *, request_id: str, location: str) -> dic
         "location": location,
         "time": datetime.now(UTC).isoformat(),
     }
+
+
+def xml_envelope(fault: Fault) -> bytes:
+    """Render the fault as the blob service's body."""
+    body = f"<Error><Code>{escape(fault.code)}</Code><Message>{escape(fault.message)}</Message></Error>"
+    return b'<?xml version="1.0" encoding="utf-8"?>' + body.encode()
 
 
 def not_found(kind: str, name: str) -> Fault:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_azml.emulator.routes import arm, computes, health, login
+from airflow_azml.emulator.routes import arm, blobs, computes, health, login
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.routes,
+    blobs.routes,
     login.routes,
     arm.open_routes,
     arm.routes,
