@@ -1,0 +1,110 @@
+"""Who may call: tokens of the emulator's identity provider, and what every other Authorization header gets."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+import requests
+
+WORKSPACE = (
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local"
+    "/providers/Microsoft.MachineLearningServices/workspaces/local"
+)
+FORM = {"grant_type": "client_credentials", "client_id": "local", "client_secret": "local"}
+ARM_CALL = WORKSPACE + "/computes?api-version=2023-10-01"
+REGIONAL_CALL = "/rp/workspaces" + WORKSPACE + "/computes"
+
+
+def sign_in(emulator, endpoint="v2.0/", tenant="local", **form):
+    return requests.post(f"{emulator.url}/{tenant}/oauth2/{endpoint}token", data={**FORM, **form}, timeout=10)
+
+
+def get(emulator, path, authorization=None):
+    headers = {"Authorization": authorization} if authorization is not None else {}
+    return requests.get(emulator.url + path, headers=headers, timeout=10)
+
+
+def test_v2_token_is_a_signed_jwt_for_the_asked_scope(emulator):
+    """The token verifies with the published key and carries aud, tid and exp; lifetimes are numbers."""
+    tenant = "11111111-1111-1111-1111-111111111111"
+    answer = sign_in(emulator, tenant=tenant, scope="https://ml.azure.com/.default").json()
+    assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 3599)
+    configuration = requests.get(f"{emulator.url}/{tenant}/v2.0/.well-known/openid-configuration", timeout=10).json()
+    keys = jwt.PyJWKSet.from_dict(requests.get(configuration["jwks_uri"], timeout=10).json())
+    key = keys[jwt.get_unverified_header(answer["access_token"])["kid"]]
+    claims = jwt.decode(answer["access_token"], key, algorithms=["RS256"], audience="https://ml.azure.com")
+    assert (claims["tid"], claims["iss"]) == (tenant, configuration["issuer"])
+    assert claims["exp"] > time.time()
+
+
+def test_v2_scope_of_a_resource_with_a_slash_keeps_the_slash(emulator):
+    """`https://management.core.windows.net//.default` is the audience with its own trailing slash."""
+    token = sign_in(emulator, scope="https://management.core.windows.net//.default").json()["access_token"]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["aud"] == "https://management.core.windows.net/"
+
+
+def test_v1_token_is_for_the_asked_resource(emulator):
+    """The v1 endpoint takes a resource and answers its numbers as strings."""
+    answer = sign_in(emulator, endpoint="", resource="https://management.azure.com/").json()
+    assert (answer["expires_in"], answer["resource"]) == ("3599", "https://management.azure.com/")
+    assert int(answer["expires_on"]) - int(answer["not_before"]) == 3599
+    assert get(emulator, ARM_CALL, f"Bearer {answer['access_token']}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "error", "number"),
+    [
+        ({"client_secret": "wrong"}, 401, "invalid_client", 7000215),
+        ({"client_id": "stranger"}, 400, "unauthorized_client", 700016),
+        ({"grant_type": "password"}, 400, "unsupported_grant_type", 70003),
+        ({"scope": ""}, 400, "invalid_request", 900144),
+    ],
+)
+def test_refusals_of_the_token_endpoint_give_the_reason(emulator, form, status, error, number):
+    """A wrong secret, an unknown application, another flow and a missing scope are told apart as Entra ID does."""
+    answer = sign_in(emulator, **{"scope": "https://management.azure.com/.default", **form})
+    body = answer.json()
+    assert (answer.status_code, body["error"], body["error_codes"]) == (status, error, [number])
+    assert body["error_description"].startswith(f"AADSTS{number}: ")
+
+
+@pytest.mark.parametrize("path", [ARM_CALL, REGIONAL_CALL, "/subscriptions?api-version=2022-12-01"])
+@pytest.mark.parametrize(
+    "authorization", [None, "", "Bearer", "Bearer ", "Bearer not.a.jwt", "Bearer \xff", "Basic bG9jYWw6bG9jYWw="]
+)
+def test_no_call_without_a_valid_token(emulator, path, authorization):
+    """Resource Manager and the regional services answer 401 with a challenge to whatever is not a bearer token."""
+    answer = get(emulator, path, authorization.encode("latin-1") if authorization else authorization)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer authorization_uri=")
+    error = answer.json()["error"]
+    assert error["details"] == []
+    assert "AuthenticationFailed" in {error["code"], error.get("innerError", {}).get("code")}
+
+
+def test_forged_and_expired_tokens_are_refused(fresh_emulator):
+    """A token signed by another key, by none at all, or with the right key in the past opens nothing."""
+    claims = jwt.decode(fresh_emulator.token, options={"verify_signature": False})
+    key = (Path(fresh_emulator.data) / "signing-key.pem").read_bytes()
+    past = {**claims, "exp": int(time.time()) - 1}
+    tokens = [
+        jwt.encode(claims, "x" * 64, algorithm="HS256"),
+        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode({name: value for name, value in claims.items() if name != "tid"}, key, algorithm="RS256"),
+        jwt.encode(past, key, algorithm="RS256"),
+    ]
+    answers = [get(fresh_emulator, ARM_CALL, f"Bearer {token}") for token in tokens]
+    assert [answer.status_code for answer in answers] == [401] * 4
+    assert "expiry" in answers[-1].json()["error"]["message"]
+
+
+def test_tokens_outlive_a_restart(fresh_emulator):
+    """The signing key is kept, so that a client goes on with its token after the emulator was killed."""
+    assert fresh_emulator.arm("GET", "/computes").status_code == 200
+    fresh_emulator.kill()
+    fresh_emulator.start()
+    assert fresh_emulator.arm("GET", "/computes").status_code == 200

@@ -1,0 +1,114 @@
+"""How requests find their way and answers lead back: casing, slashes, hosts, proxies, correlation, malformed bodies."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+
+import pytest
+import requests
+
+from airflow_azml.emulator.app import canonical_path
+
+WORKSPACE = (
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local"
+    "/providers/Microsoft.MachineLearningServices/workspaces/local"
+)
+VERSION = {"api-version": "2023-10-01"}
+CLUSTER = {
+    "properties": {
+        "computeType": "AmlCompute",
+        "properties": {"vmSize": "STANDARD_D2_V2", "scaleSettings": {"maxNodeCount": 1}},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/" + WORKSPACE,
+        WORKSPACE + "/",
+        WORKSPACE.replace("/providers", "//providers"),
+        WORKSPACE.replace("resourceGroups", "resourcegroups"),
+        WORKSPACE.upper(),
+        WORKSPACE.lower(),
+        WORKSPACE.replace("workspaces/local", "workspaces/LOCAL"),
+    ],
+)
+def test_paths_are_read_in_any_spelling_and_answered_in_one(emulator, path):
+    """Doubled and trailing slashes and any casing reach the workspace, whose id is spelled canonically."""
+    answer = emulator.call("GET", emulator.url + path, params=VERSION)
+    assert (answer.status_code, answer.json()["id"]) == (200, WORKSPACE)
+
+
+def test_urls_lead_back_the_way_the_caller_came(emulator):
+    """Host and X-Forwarded-* decide the scheme and host of discovery URL, operation URL and nextLink."""
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "azure.example:8443"}
+    base = "https://azure.example:8443"
+    discovery = emulator.arm("GET", headers=forwarded).json()["properties"]["discoveryUrl"]
+    assert discovery == f"{base}/discovery"
+    for name in ("way-a", "way-b"):
+        answer = emulator.arm("PUT", f"/computes/{name}", json=CLUSTER, headers=forwarded)
+        assert answer.headers["Azure-AsyncOperation"].startswith(f"{base}/subscriptions/")
+    page = emulator.arm("GET", "/computes", params={"$top": 1}, headers=forwarded).json()
+    assert page["nextLink"].startswith(f"{base}{WORKSPACE}/computes?")
+    by_host = emulator.arm("GET", headers={"Host": "management.azure.com"}).json()
+    assert by_host["properties"]["discoveryUrl"] == "http://management.azure.com/discovery"
+
+
+def test_any_host_is_served_by_path(emulator):
+    """The same path answers the same under every host name of the service."""
+    for host in ("management.azure.com", "eastus.api.azureml.ms", "localhost:1", "login.microsoftonline.com"):
+        assert emulator.arm("GET", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "expected"),
+    [
+        ("azuremllocal.blob.core.windows.net", "/azureml/a//b", "/_blob/azuremllocal/azureml/a/b"),
+        ("AzureMLlocal.Blob.core.windows.net:443", "/azureml", "/_blob/azuremllocal/azureml"),
+        ("my-endpoint.eastus.inference.ml.azure.com", "/score", "/_score/my-endpoint/score"),
+        ("127.0.0.1:8700", "//subscriptions//x/", "/subscriptions/x"),
+        ("blob.core.windows.net", "/", "/"),
+    ],
+)
+def test_host_style_addresses_become_path_style(host, path, expected):
+    """Blob and scoring hosts are rewritten to the paths under which the emulator serves them."""
+    assert canonical_path(path, host) == expected
+
+
+def test_every_answer_can_be_correlated(emulator):
+    """Success, error and 501 carry the service's ids, and repeat those that the client chose."""
+    client, correlation = str(uuid.uuid4()), str(uuid.uuid4())
+    chosen = {"x-ms-client-request-id": client, "x-ms-correlation-request-id": correlation}
+    for path in ("", "/computes/none", "/teapots"):
+        headers = emulator.arm("GET", path, headers=chosen).headers
+        assert (headers["x-ms-client-request-id"], headers["x-ms-correlation-request-id"]) == (client, correlation)
+        assert headers["x-ms-request-id"] in headers["x-ms-routing-request-id"]
+        assert headers["x-request-time"]
+        assert headers["x-ms-ratelimit-remaining-subscription-reads"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"[1]", b'"text"', b"null", b"\xff\xfe", b'{"a": NaN}', b'{"a": 1e999}', b'{"a": "\\ud800"}', b"[" * 100000],
+)
+def test_malformed_bodies_are_refused(emulator, body):
+    """What is not JSON, not an object, or could not be repeated in an answer is a 400 in the plane's envelope."""
+    answer = emulator.arm("PUT", "/computes/cpu", data=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "InvalidJson")
+
+
+def test_strange_paths_are_answered(emulator):
+    """Escapes that decode to NUL, to broken UTF-8 or to a slash never break a handler."""
+    for name in ("%00", "%ff", "%f0%9f%90%8d", "a%2Fb", "%25", "x" * 5000):
+        status = emulator.arm("GET", f"/computes/{name}").status_code
+        assert status in {404, 501}, name
+
+
+def test_a_broken_request_line_leaves_the_emulator_standing(emulator):
+    """Bytes that are no HTTP are refused, and the next request is served."""
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as connection:
+        connection.sendall(b"\x00\x01 nonsense\r\n\r\n")
+        assert b"400" in connection.recv(100)
+    assert requests.get(f"{emulator.url}/health", timeout=10).ok
