@@ -12,15 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
 from airflow_azml.client.errors import AzureMLError
 from airflow_azml.client.lifecycle import Decision, Policy, Target, Verdict, Watch
 from airflow_azml.client.targets import cancel, look
 from airflow_azml.hooks.azureml import AzureMLHook
-
-if TYPE_CHECKING:
-    from airflow.triggers.base import BaseTrigger, TriggerEvent
-else:
-    from airflow.providers.common.compat.triggers import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -51,7 +48,7 @@ class AzureMLTrigger(BaseTrigger):
         started: float | None = None,
         cancel_on_kill: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow has no annotation there
         self.azureml_conn_id = azureml_conn_id
         self.target = target
         self.poll_interval = poll_interval
