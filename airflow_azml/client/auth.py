@@ -10,8 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_azml.client.clouds import is_safe
-from airflow_azml.client.errors import AuthenticationError, ConnectionFailedError, InputError
-from airflow_azml.client.redact import redact
+from airflow_azml.client.errors import AuthenticationError, InputError, ServiceError
 
 if TYPE_CHECKING:
     from airflow_azml.client.clouds import Cloud
@@ -24,6 +23,8 @@ _REMEDIES = {
     "AADSTS700016": "The client id is not known in this tenant.",
     "AADSTS90002": "The tenant does not exist: check the tenant id and the cloud.",
 }
+# OAuth's own words (RFC 6749, 4.1.2.1) for "try again".
+_PASSING = frozenset({"temporarily_unavailable", "server_error"})
 
 
 class TokenSource(Protocol):
@@ -90,13 +91,18 @@ class ClientSecret:
 
     def _ask(self, scope: str) -> dict[str, Any]:
         import requests  # noqa: PLC0415 - not before the first call
+        from msal.exceptions import MsalError  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise; it has no types
+
+        from airflow_azml.client.session import no_answer  # noqa: PLC0415 - likewise
 
         try:
             if self._application is None:
                 self._application = self._build()
             answer: dict[str, Any] = self._application.acquire_token_for_client([scope])
         except requests.RequestException as error:
-            raise ConnectionFailedError(redact(str(error)), operation="get a token", url=self._authority) from error
+            raise no_answer(error, "get a token", self._authority) from error
+        except MsalError as error:  # the token service answered 5xx
+            raise ServiceError(str(error), operation="get a token", url=self._authority) from error
         except ValueError as error:  # msal's way to say that the authority is unknown or malformed
             raise AuthenticationError(str(error), operation="get a token", url=self._authority) from error
         return answer
@@ -125,4 +131,5 @@ class ClientSecret:
             request_id=str(answer.get("correlation_id") or ""),
             url=self._authority,
             remedy=remedy,
+            permanent=answer.get("error") not in _PASSING,
         )

@@ -94,9 +94,7 @@ class NotFoundError(AzureMLError):
 
 
 class ConflictError(AzureMLError):
-    """The thing is in a state, or in use, that forbids this (409, 412)."""
-
-    permanent = True
+    """The thing is in a state, or in use, that forbids this (409, 412). States change: a retry may help."""
 
 
 class InvalidRequestError(AzureMLError):

@@ -275,6 +275,8 @@ class Transport:
     ) -> Response:
         from requests import exceptions  # noqa: PLC0415 - not before the first call
 
+        from airflow_azml.client.session import no_answer  # noqa: PLC0415 - likewise
+
         with self._lock:
             self.requests[call.operation] += 1
         started = time.monotonic()
@@ -284,7 +286,7 @@ class Transport:
             raise InputError("url", redact(url), "is not a valid URL") from error
         except exceptions.RequestException as error:
             log.debug("%s %s: %s (attempt %d)", call.method, redact(url), redact(str(error)), attempt)
-            raise _no_answer(error, call) from error
+            raise no_answer(error, call.operation, call.url) from error
         log.debug(
             "%s %s -> %d in %.0f ms (attempt %d, client request id %s, request id %s)",
             call.method, redact(response.url), response.status_code, 1000 * (time.monotonic() - started),
@@ -307,7 +309,7 @@ class Transport:
     def _error(self, call: _Call, response: Response) -> AzureMLError:
         body = _beginning(response)
         log.debug("%s: HTTP %d: %s", call.operation, response.status_code, excerpt(body))
-        return error_from(
+        error = error_from(
             operation=call.operation,
             status=response.status_code,
             headers=response.headers,
@@ -315,6 +317,9 @@ class Transport:
             url=response.url or call.url,
             retry_after=retry_after_of(response.headers),
         )
+        if call.auth is None:  # it was not our credential that was refused: its remedies would mislead
+            error.remedy = ""
+        return error
 
 
 def _beginning(response: Response) -> str:
@@ -322,27 +327,3 @@ def _beginning(response: Response) -> str:
     raw = next(response.iter_content(_READ_AT_MOST), b"") if not response._content_consumed else response.content  # type: ignore[attr-defined]  # noqa: SLF001 - requests has no public way to ask
     response.close()
     return raw[:_READ_AT_MOST].decode(response.encoding or "utf-8", "replace")
-
-
-def _no_answer(error: Exception, call: _Call) -> ConnectionFailedError:
-    """Say why there was no answer, and whether the request may have arrived."""
-    from requests import exceptions  # noqa: PLC0415 - not before the first call
-    from urllib3 import exceptions as below  # noqa: PLC0415 - likewise
-
-    cause = getattr(error.args[0], "reason", None) if error.args else None
-    never_connected = isinstance(error, exceptions.ConnectTimeout) or isinstance(
-        cause, below.NewConnectionError | below.ConnectTimeoutError
-    )
-    tls = isinstance(error, exceptions.SSLError)
-    failed = ConnectionFailedError(
-        str(cause or error),
-        operation=call.operation,
-        url=call.url,
-        code=type(error).__name__,
-        remedy=f"Check that {host_of(call.url)} is the right host and that its certificate authority is known."
-        if tls
-        else None,
-        permanent=tls,
-    )
-    failed.sent = not (never_connected or tls)
-    return failed

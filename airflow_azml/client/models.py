@@ -128,6 +128,14 @@ class Models(Service, ABC):
     def _create(self, run: Run, path: str, registration: Registration) -> Model:
         """Make the version."""
 
+    def _delete(self, url: str, params: Mapping[str, str] | None = None) -> bool:
+        try:
+            response = self.http.request("DELETE", url, operation="delete model", params=params, allow=(404,))
+        except ConflictError as error:
+            error.remedy = "An image, service or deployment uses the model: delete that first."
+            raise
+        return response.status_code not in {204, 404}
+
     def _missing(self, run: Run, path: str) -> InputError:
         there = [
             artifact.path
@@ -148,9 +156,7 @@ class ArmModels(Models):
 
     def delete(self, name: str, version: str) -> bool:
         """Delete a version; False when there was none, ConflictError while something uses it."""
-        url = self.arm("models", name, "versions", version)
-        response = self.http.request("DELETE", url, operation="delete model", params=versions.ASSETS, allow=(404,))
-        return response.status_code not in {204, 404}
+        return self._delete(self.arm("models", name, "versions", version), versions.ASSETS)
 
     def list(self, name: str) -> Iterator[Model]:
         """Yield all versions of a model, the newest first; none when there is no such model."""
@@ -178,7 +184,9 @@ class ArmModels(Models):
             if registration.version:
                 break
         raise ConflictError(
-            f"version {version} of model {registration.name} was registered by someone else", operation="register model"
+            f"version {version} of model {registration.name} was registered by someone else",
+            operation="register model",
+            permanent=True,
         )
 
     def _put(self, run: Run, path: str, registration: Registration, version: str) -> Model:
@@ -228,13 +236,7 @@ class ModelManagementModels(Models):
 
     def delete(self, name: str, version: str) -> bool:
         """Delete a version; False when there was none, ConflictError while something uses it."""
-        url = self.regional(MANAGEMENT, "models", f"{name}:{version}")
-        try:
-            response = self.http.request("DELETE", url, operation="delete model", allow=(404,))
-        except ConflictError as error:
-            error.remedy = "An image, service or deployment uses the model: delete that first."
-            raise
-        return response.status_code not in {204, 404}
+        return self._delete(self.regional(MANAGEMENT, "models", f"{name}:{version}"))
 
     def list(self, name: str, run_id: str | None = None) -> Iterator[Model]:
         """Yield all versions of a model, or those that a run made, the newest first."""

@@ -10,6 +10,10 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from airflow_azml.client.clouds import host_of
+from airflow_azml.client.errors import ConnectionFailedError
 
 _POOL = 16
 """Connections kept per host: as many as a triggerer's private executor has threads."""
@@ -44,6 +48,27 @@ class Session(requests.Session):
             kwargs["timeout"] = self._timeout
         kwargs["allow_redirects"] = False
         return super().request(method, url, **kwargs)
+
+
+def no_answer(error: requests.RequestException, operation: str, url: str) -> ConnectionFailedError:
+    """Say why there was no answer, and whether the request may have arrived."""
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    tls = isinstance(error, requests.exceptions.SSLError)
+    failed = ConnectionFailedError(
+        str(cause or error),
+        operation=operation,
+        url=url,
+        code=type(error).__name__,
+        remedy=f"Check that {host_of(url)} is the right host and that its certificate authority is known."
+        if tls
+        else None,
+        permanent=tls,
+    )
+    never_connected = isinstance(error, requests.ConnectTimeout) or isinstance(
+        cause, NewConnectionError | ConnectTimeoutError
+    )
+    failed.sent = not (never_connected or tls)
+    return failed
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

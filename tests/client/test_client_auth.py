@@ -11,7 +11,7 @@ import requests
 
 from airflow_azml.client.auth import ClientSecret, StaticToken
 from airflow_azml.client.clouds import CLOUDS, cloud_named, custom_cloud
-from airflow_azml.client.errors import AuthenticationError, ConnectionFailedError, InputError
+from airflow_azml.client.errors import AuthenticationError, ConnectionFailedError, InputError, ServiceError
 
 LOGIN = "https://login.microsoftonline.com/tenant"
 ARM, ML = "https://management.azure.com/.default", "https://ml.azure.com/.default"
@@ -79,7 +79,7 @@ def test_a_wrong_secret_gives_the_endpoints_reason(requests_mock):
     requests_mock.post(
         f"{LOGIN}/oauth2/v2.0/token",
         status_code=401,
-        json={"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided.\r\nTrace: 1",
+        json={"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided.\r\nT: 1",
               "correlation_id": "c1"},
     )  # fmt: skip
     with pytest.raises(AuthenticationError) as caught:
@@ -93,6 +93,19 @@ def test_a_wrong_secret_gives_the_endpoints_reason(requests_mock):
     assert error.permanent
 
 
+@pytest.mark.usefixtures("endpoint")
+def test_a_token_service_that_is_busy_is_worth_a_retry(requests_mock):
+    """Not every refusal is about the credential."""
+    requests_mock.post(f"{LOGIN}/oauth2/v2.0/token", status_code=400, json={"error": "temporarily_unavailable"})
+    with pytest.raises(AuthenticationError) as caught:
+        secret().token(ARM)
+    assert not caught.value.permanent
+    requests_mock.post(f"{LOGIN}/oauth2/v2.0/token", status_code=503)
+    with pytest.raises(ServiceError) as caught:
+        secret().token(ML)
+    assert not caught.value.permanent
+
+
 def test_an_unknown_tenant_is_an_authentication_error(requests_mock):
     """The tenant's configuration that is not there is said as such."""
     requests_mock.get(
@@ -103,11 +116,16 @@ def test_an_unknown_tenant_is_an_authentication_error(requests_mock):
 
 
 def test_no_token_service_is_a_connection_error(requests_mock):
-    """A login host that does not answer is worth a retry."""
+    """A login host that does not answer is worth a retry; one whose certificate is unknown is not."""
     requests_mock.get(f"{LOGIN}/v2.0/.well-known/openid-configuration", exc=requests.ConnectionError("refused"))
     with pytest.raises(ConnectionFailedError) as caught:
         secret().token(ARM)
     assert not caught.value.permanent
+    tls = requests.exceptions.SSLError("certificate verify failed")
+    requests_mock.get(f"{LOGIN}/v2.0/.well-known/openid-configuration", exc=tls)
+    with pytest.raises(ConnectionFailedError, match="certificate authority") as caught:
+        secret().token(ARM)
+    assert caught.value.permanent
 
 
 @pytest.mark.usefixtures("endpoint")

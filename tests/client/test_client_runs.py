@@ -240,6 +240,13 @@ def test_which_log_is_the_users(files, chosen):
     assert stream_log(files) == chosen
 
 
+def test_a_refused_sas_is_not_blamed_on_the_service_principal(client, requests_mock):
+    """A 403 of blob storage says nothing about roles."""
+    requests_mock.get(SAS, status_code=403, headers={"x-ms-error-code": "AuthenticationFailed"})
+    with pytest.raises(errors.PermissionDeniedError, match=r"AuthenticationFailed$"):
+        client.runs.read_log(SAS)
+
+
 def test_the_tail_of_the_log(client, requests_mock, secrets):
     """Size first, then only the end; no bearer; the signature is reported as secret."""
     requests_mock.get(f"{HISTORY}/runs/r1/details", json={"logFiles": {"user_logs/std_log.txt": SAS}})
