@@ -31,7 +31,6 @@ AUTH_MODES = {mode.casefold(): mode for mode in ("Key", "AMLToken", "AADToken")}
 AAD_AUDIENCE = "https://ml.azure.com"
 FULL = 100  # per cent
 TRAFFIC_SUMS, MIRROR_SUMS = (0, FULL), range(FULL // 2 + 1)
-TRACKED = ("id", "name", "type", "location", "tags", "identity", "kind", "sku", "properties", "systemData")
 PROPERTIES = (
     "authMode", "compute", "description", "keys", "mirrorTraffic", "properties", "provisioningState",
     "publicNetworkAccess", "scoringUri", "swaggerUri", "traffic",
@@ -153,7 +152,7 @@ class OnlineEndpoints:
                 f"Endpoint name '{name}' must be 3 to 32 letters, digits and '-', begin with a letter, not end in '-'."
             )
             raise faults.bad_request(message, target="name")
-        tracked = known_members(body, "OnlineEndpointTrackedResource", TRACKED)
+        tracked = known_members(body, "OnlineEndpointTrackedResource", resources.TRACKED)
         properties = known_members(pick_object(body, "properties"), "OnlineEndpoint", PROPERTIES)
         auth_mode = AUTH_MODES.get(pick_text(properties, "authMode").casefold())
         if auth_mode is None:

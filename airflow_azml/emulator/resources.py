@@ -1,17 +1,24 @@
-"""What all Resource Manager answers have in common: id, name, type and who made the resource when.
+"""What all v2 resources have in common: id, name, type, who made them when, and how they refer to each other.
 
 A resource's document keeps `created` and `modified`; its path below the workspace says the rest.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator import facts, identity
+from airflow_azml.emulator.faults import Fault, bad_request
 
 if TYPE_CHECKING:
     from airflow_azml.emulator.store import Document
+
+FULL_REFERENCE = re.compile(r"(?:azureml:)?/.*/(?P<collection>\w+)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)")
+SHORT_REFERENCE = re.compile(r"azureml:(?P<name>[^:/]+):(?P<version>[^:/]+)")
+PROXY = ("id", "name", "type", "properties", "systemData")
+TRACKED = (*PROXY, "location", "tags", "identity", "kind", "sku")
 
 
 def now() -> str:
@@ -41,3 +48,17 @@ def render(path: str, document: Document, properties: dict[str, Any], **members:
         },
         "properties": properties,
     }
+
+
+def parse_reference(reference: str, collection: str) -> tuple[str, str]:
+    """Return name and version of the asset that a resource refers to.
+
+    Read are resource ids, also with `azureml:` before them, `azureml://locations/...` and `azureml:{name}:{version}`.
+    Raises the service's 400 for anything else, and a named 501 for assets of registries.
+    """
+    if "/registries/" in reference.casefold():
+        raise Fault(501, "NotImplemented", f"The emulator has no registries: '{reference}'.")
+    match = SHORT_REFERENCE.fullmatch(reference) or FULL_REFERENCE.fullmatch(reference)
+    if match is None or match.groupdict().get("collection", collection).casefold() != collection:
+        raise bad_request(f"'{reference}' is not the id of a version in '{collection}'.")
+    return match["name"], match["version"]
