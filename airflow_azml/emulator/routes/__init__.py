@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_azml.emulator.routes import arm, blobs, computes, health, login
+from airflow_azml.emulator.routes import arm, assets_v2, blobs, computes, health, login
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -17,4 +17,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     arm.routes,
     computes.routes,
     computes.regional,
+    assets_v2.routes,
 )
