@@ -98,9 +98,7 @@ class Settings:
             else auth.ClientSecret(self.tenant_id, self.client_id, self.client_secret, cloud, verify=verify)
         )
         workspace = Workspace(self.subscription_id, self.resource_group, self.workspace_name)
-        return AzureMLClient(
-            workspace, tokens, cloud, api=self.api, verify=verify, on_secret=on_secret, user_agent="airflow-azml"
-        )
+        return AzureMLClient(workspace, tokens, cloud, api=self.api, verify=verify, on_secret=on_secret)
 
     def _cloud(self) -> Cloud:
         from airflow_azml.client.clouds import cloud_named, custom_cloud  # noqa: PLC0415 - only when it is needed
