@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.emulator import facts, faults, resources
 from airflow_azml.emulator.store import AbsentError
 from airflow_azml.emulator.ticker import Ticker
-from airflow_azml.emulator.wire import known_members, pick, pick_object, pick_text
+from airflow_azml.emulator.wire import known_members, pick, pick_object, pick_text, pick_texts
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -65,16 +65,19 @@ class OnlineEndpoints:
 
     def get(self, name: str) -> Document:
         """Return an endpoint; the 404 of the service when there is none."""
-        endpoint = self._store.get(KIND, name)
+        endpoint = self.find(name)
         if endpoint is None:
             raise faults.not_found("Endpoint", name)
         return endpoint
 
+    def find(self, name: str) -> Document | None:
+        """Return an endpoint, or None."""
+        return self._store.get(KIND, name)
+
     def put(self, name: str, body: dict[str, Any]) -> tuple[Document, bool]:
         """Create the endpoint or replace what it says; return it and whether it is new."""
         spec = self._read(name, body)
-        existing = self._store.get(KIND, name)
-        if existing is None:
+        if self.find(name) is None:
             return self._create(name, spec), True
         with self._changing(name) as endpoint:
             endpoint.update(spec, modified=resources.now())
@@ -90,6 +93,11 @@ class OnlineEndpoints:
                 return endpoint
         except AbsentError:
             return None
+
+    def traffic_of(self, name: str, deployment: str) -> int:
+        """Return the per cent of the traffic that a deployment takes."""
+        endpoint = self.find(name) or {"traffic": {}}
+        return sum(share for taker, share in endpoint["traffic"].items() if taker.casefold() == deployment.casefold())
 
     def forget_traffic(self, name: str, deployment: str) -> None:
         """Take a deployment that is gone out of the traffic rule."""
@@ -159,11 +167,11 @@ class OnlineEndpoints:
             raise faults.bad_request("'authMode' must be Key, AMLToken or AADToken.", target="authMode")
         return {
             "location": pick_text(tracked, "location"),
-            "tags": pick_object(tracked, "tags"),
+            "tags": pick_texts(tracked, "tags"),
             "identityType": pick_text(tracked, "identity", "type", default="SystemAssigned"),
             "authMode": auth_mode,
             "description": pick(properties, "description"),
-            "properties": pick_object(properties, "properties"),
+            "properties": pick_texts(properties, "properties"),
             "publicNetworkAccess": pick_text(properties, "publicNetworkAccess", default="Enabled"),
             "mirrorTraffic": self._shares(name, properties, "mirrorTraffic", MIRROR_SUMS),
             "traffic": self._shares(name, properties, "traffic", TRAFFIC_SUMS),
