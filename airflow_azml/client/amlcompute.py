@@ -6,6 +6,7 @@ settings are updated, another VM size or priority is refused, since only deletin
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_azml.client.computes import Compute, Computes
 
 PRIORITIES = ("Dedicated", "LowPriority")
+_FIELDS = {"vmsize": "vm_size", "vmpriority": "vm_priority", "scalesettings": "min_nodes, max_nodes and idle time"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,12 @@ class AmlComputeSpec:
         low, high = _number("min_nodes", min_nodes), _number("max_nodes", max_nodes)
         if high < 1 or low > high:
             raise InputError("max_nodes", max_nodes, f"must be 1 or more, and not less than min_nodes ({low})")
-        priority = next((known for known in PRIORITIES if known.casefold() == vm_priority.casefold()), None)
+        priority = next((known for known in PRIORITIES if known.casefold() == str(vm_priority).casefold()), None)
         if priority is None:
             raise InputError("vm_priority", vm_priority, f"must be one of {', '.join(PRIORITIES)}")
+        for key in more:
+            if field_name := _FIELDS.get(str(key).casefold()):
+                raise InputError(f"spec.{key}", more[key], f"is said by {field_name}, not here")
         return cls(vm_size, low, high, seconds_of("idle_time_before_scale_down", idle_time), priority, more)
 
     @property
@@ -109,15 +114,14 @@ def seconds_of(name: str, duration: float | str) -> int:
     """Return a duration in seconds, given as a number of them or in ISO 8601 (`PT5M`)."""
     import pendulum  # noqa: PLC0415 - only when a duration is read
 
-    if isinstance(duration, str) and not duration.strip().replace(".", "", 1).isdigit():
-        try:
-            parsed = pendulum.parse(duration)
-        except ValueError:
-            parsed = None
-        if not isinstance(parsed, pendulum.Duration):
-            raise InputError(name, duration, "must be seconds, or an ISO 8601 duration such as PT5M")
-        return int(parsed.total_seconds())
-    return int(float(duration))
+    with suppress(TypeError, ValueError, OverflowError):
+        if (seconds := int(float(duration))) >= 0:
+            return seconds
+    with suppress(TypeError, ValueError):
+        parsed = pendulum.parse(duration)  # type: ignore[arg-type]  # what is no text ends in its TypeError
+        if isinstance(parsed, pendulum.Duration):
+            return int(parsed.total_seconds())
+    raise InputError(name, duration, "must be seconds, 0 or more, or an ISO 8601 duration such as PT5M")
 
 
 def _check_same_machine(name: str, there: Compute, wanted: AmlComputeSpec) -> None:
@@ -130,6 +134,7 @@ def _check_same_machine(name: str, there: Compute, wanted: AmlComputeSpec) -> No
             f"a compute of that name exists and is {state}: {reasons}",
             operation=f"create compute {name}",
             remedy="Delete it first.",
+            permanent=True,
         )
     for what, is_there, is_wanted in (
         ("compute type", there.compute_type, "AmlCompute"),
@@ -141,6 +146,7 @@ def _check_same_machine(name: str, there: Compute, wanted: AmlComputeSpec) -> No
                 f"a compute of that name exists with {what} {is_there}, not {is_wanted}, and that cannot be changed",
                 operation=f"create compute {name}",
                 remedy="Delete the compute first, or choose another name.",
+                permanent=True,
             )
 
 

@@ -6,6 +6,7 @@ One row per kind; the state machine itself is in `lifecycle`.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_azml.client.errors import AzureMLError, NotFoundError, OperationFailedError
@@ -33,7 +34,8 @@ def look(client: AzureMLClient, target: Target) -> Observation:
 def cancel(client: AzureMLClient, target: Target, *, sleep: Callable[[float], None] = time.sleep) -> Observation:
     """Cancel a run and return how it is once that is seen, or after 30 s; whatever else there is has no cancel."""
     if target.kind is Kind.RUN and target.goal is Goal.SUCCEEDED:
-        client.runs.cancel(target.name, target.parent or None)
+        with suppress(NotFoundError):  # its task was killed before it was started
+            client.runs.cancel(target.name, target.parent or None)
         deadline = time.monotonic() + CANCEL_PATIENCE
         while not (seen := look(client, target)).phase.terminal and time.monotonic() < deadline:
             sleep(1.0)

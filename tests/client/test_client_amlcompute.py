@@ -1,0 +1,146 @@
+"""Clusters as they are wanted: read, compared with what is there, created, updated, kept or refused."""
+
+from __future__ import annotations
+
+import pytest
+from client_support import ARM
+
+from airflow_azml.client.amlcompute import AmlComputeSpec, ensure, seconds_of
+from airflow_azml.client.errors import ConflictError, InputError, ServiceError
+
+CPU = f"{ARM}/computes/cpu"
+GIVEN = {"vm_size": "STANDARD_DS3_V2", "min_nodes": 0, "max_nodes": 2, "idle_time": 120, "vm_priority": "Dedicated"}
+
+
+def wanted(**changes):
+    """What the tests want, apart from the changes."""
+    return AmlComputeSpec.read(**{**GIVEN, "more": {}, **changes})
+
+
+def there(mock, *, state="Succeeded", kind="AmlCompute", errors=(), **inner):
+    """Let the service show a compute."""
+    scale = {"minNodeCount": 0, "maxNodeCount": 2, "nodeIdleTimeBeforeScaleDown": "PT2M"}
+    properties = {"vmSize": "standard_ds3_v2", "vmPriority": "dedicated", "scaleSettings": scale, **inner}
+    outer = {"computeType": kind, "provisioningState": state, "provisioningErrors": errors, "properties": properties}
+    mock.get(CPU, json={"name": "cpu", "properties": outer})
+
+
+def writes(mock):
+    return [request for request in mock.request_history if request.method in {"PUT", "PATCH"}]
+
+
+def test_a_compute_that_is_not_there_is_created(client, requests_mock):
+    """One PUT, with the location of the workspace and durations as the API has them."""
+    requests_mock.get(CPU, status_code=404, json={"error": {"code": "NotFound", "message": "none"}})
+    requests_mock.put(CPU, status_code=201, json={"name": "cpu", "properties": {"provisioningState": "Creating"}})
+    compute = ensure(client.computes, "cpu", wanted(more={"remoteLoginPortPublicAccess": "Disabled"}))
+    assert compute.provisioning_state == "Creating"
+    assert writes(requests_mock)[0].json() == {
+        "location": "eastus",
+        "properties": {
+            "computeType": "AmlCompute",
+            "properties": {
+                "vmSize": "STANDARD_DS3_V2",
+                "vmPriority": "Dedicated",
+                "remoteLoginPortPublicAccess": "Disabled",
+                "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 2, "nodeIdleTimeBeforeScaleDown": "PT120S"},
+            },
+        },
+    }
+
+
+def test_an_identical_compute_is_kept(client, requests_mock):
+    """Another spelling of the same size, priority and duration is the same compute: nothing is written."""
+    there(requests_mock)
+    assert ensure(client.computes, "cpu", wanted()).provisioning_state == "Succeeded"
+    assert writes(requests_mock) == []
+
+
+@pytest.mark.parametrize("change", [{"max_nodes": 5}, {"min_nodes": 1}, {"idle_time": "PT1H"}])
+def test_other_scale_settings_are_updated(client, requests_mock, change):
+    """A PATCH changes the scale settings and touches nothing else."""
+    there(requests_mock)
+    requests_mock.patch(CPU, json={"name": "cpu", "properties": {"provisioningState": "Updating"}})
+    ensure(client.computes, "cpu", wanted(**change))
+    (patch,) = writes(requests_mock)
+    assert patch.method == "PATCH"
+    assert patch.json() == {"properties": {"scaleSettings": wanted(**change).scale_settings}}
+
+
+def test_a_compute_that_is_being_made_is_waited_for(client, requests_mock):
+    """A second PUT or PATCH on a compute that is still being created would be refused: it is left to its end."""
+    there(requests_mock, state="Creating")
+    assert ensure(client.computes, "cpu", wanted(max_nodes=9)).provisioning_state == "Creating"
+    assert writes(requests_mock) == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "change", "said"),
+    [
+        ({}, {"vm_size": "STANDARD_NC6"}, "VM size standard_ds3_v2, not STANDARD_NC6"),
+        ({}, {"vm_priority": "LowPriority"}, "VM priority dedicated, not LowPriority"),
+        ({"kind": "ComputeInstance"}, {}, "compute type ComputeInstance, not AmlCompute"),
+        ({"state": "Failed", "errors": [{"error": {"code": "Quota", "message": "no cores"}}]}, {}, "Quota: no cores"),
+    ],
+)
+def test_what_cannot_be_changed_is_refused(client, requests_mock, shown, change, said):
+    """A PUT would replace a compute for good: another machine on the name is refused, and the remedy is said."""
+    there(requests_mock, **shown)
+    with pytest.raises(ConflictError) as caught:
+        ensure(client.computes, "cpu", wanted(**change))
+    assert said in str(caught.value)
+    assert "Delete" in caught.value.remedy
+    assert caught.value.permanent
+    assert writes(requests_mock) == []
+
+
+def test_a_compute_that_is_being_deleted_is_worth_a_retry(client, requests_mock):
+    """The name will be free: Airflow may try again."""
+    there(requests_mock, state="Deleting")
+    with pytest.raises(ServiceError, match="still being deleted") as caught:
+        ensure(client.computes, "cpu", wanted())
+    assert not caught.value.permanent
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"vm_size": ""}, "vm_size"),
+        ({"max_nodes": 0}, "max_nodes"),
+        ({"min_nodes": 3}, "max_nodes"),
+        ({"min_nodes": "-1"}, "min_nodes"),
+        ({"max_nodes": "two"}, "max_nodes"),
+        ({"vm_priority": "Spot"}, "vm_priority"),
+        ({"vm_priority": None}, "vm_priority"),
+        ({"idle_time": "5 minutes"}, "idle_time_before_scale_down"),
+        ({"idle_time": -5}, "idle_time_before_scale_down"),
+        ({"idle_time": None}, "idle_time_before_scale_down"),
+        ({"more": {"vmsize": "STANDARD_NC6"}}, "spec.vmsize"),
+        ({"more": {"scaleSettings": {"maxNodeCount": 9}}}, "spec.scaleSettings"),
+    ],
+)
+def test_values_that_make_no_cluster_are_named(change, field):
+    """What is wrong is said by field before anything is sent, also when a template rendered it."""
+    with pytest.raises(InputError) as caught:
+        wanted(**change)
+    assert caught.value.field == field
+
+
+def test_a_bad_name_is_refused_before_anything_is_sent(client, requests_mock):
+    """The service's rule for names is checked here."""
+    with pytest.raises(InputError, match="compute_name 'cpu_1'"):
+        ensure(client.computes, "cpu_1", wanted())
+    assert requests_mock.request_history == []
+
+
+def test_numbers_may_come_as_text():
+    """A template renders to text."""
+    assert wanted(min_nodes="0", max_nodes="2", idle_time="120", vm_priority="dedicated") == wanted()
+
+
+@pytest.mark.parametrize(
+    ("duration", "seconds"), [(120, 120), (90.7, 90), ("120", 120), ("PT5M", 300), ("P1D", 86_400), ("PT1H30S", 3_630)]
+)
+def test_durations_in_either_form(duration, seconds):
+    """Seconds, or ISO 8601 as the service writes it."""
+    assert seconds_of("idle", duration) == seconds

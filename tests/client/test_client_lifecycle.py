@@ -1,0 +1,242 @@
+"""The state machine: what a status means, when a wait is over, and how patient it is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_azml.client.errors import NotFoundError, ServiceError, ThrottledError
+from airflow_azml.client.lifecycle import (
+    GONE,
+    STATUSES,
+    Decision,
+    Goal,
+    Kind,
+    Observation,
+    Phase,
+    Policy,
+    Target,
+    Verdict,
+    Watch,
+    decide,
+    phase_of,
+)
+
+RUN = Target(Kind.RUN, "train-1", parent="exp")
+DELETION = Target(Kind.COMPUTE, "cpu", goal=Goal.GONE)
+POLICY = Policy(poll_interval=10, timeout=100, unreachable_timeout=60)
+
+
+class Clock:
+    """Time that passes only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+@pytest.fixture
+def watch(clock, lines):
+    """Make a wait whose looks a test answers."""
+
+    def make(target=RUN, policy=POLICY, **options):
+        return Watch(target, policy, log=lines.append, clock=clock, **options)
+
+    return make
+
+
+def saying(answer):
+    """Answer every look with an observation, a status of a run, or an error."""
+
+    def look(target):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, Observation) else Observation.of(target.kind, answer)
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "phase"),
+    [
+        (Kind.RUN, "NotStarted", Phase.PENDING),
+        (Kind.RUN, "Queued", Phase.PENDING),
+        (Kind.RUN, "Running", Phase.ACTIVE),
+        (Kind.RUN, "Finalizing", Phase.ACTIVE),
+        (Kind.RUN, "CancelRequested", Phase.ACTIVE),
+        (Kind.RUN, "NotResponding", Phase.ACTIVE),
+        (Kind.RUN, "Paused", Phase.ACTIVE),
+        (Kind.RUN, "Completed", Phase.SUCCEEDED),
+        (Kind.RUN, "Failed", Phase.FAILED),
+        (Kind.RUN, "Canceled", Phase.CANCELED),
+        (Kind.COMPUTE, "Creating", Phase.ACTIVE),
+        (Kind.COMPUTE, "Succeeded", Phase.SUCCEEDED),
+        (Kind.ENDPOINT, "Deleting", Phase.ACTIVE),
+        (Kind.DEPLOYMENT, "Scaling", Phase.ACTIVE),
+        (Kind.DEPLOYMENT, "Failed", Phase.FAILED),
+    ],
+)
+def test_a_status_means_its_phase_in_any_case(kind, status, phase):
+    """Statuses are looked up in their kind's table; the services do not agree on upper and lower case."""
+    assert {phase_of(kind, spelling) for spelling in (status, status.lower(), status.upper())} == {phase}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_status_that_nobody_knows_keeps_the_wait_alive(kind, watch, lines):
+    """A word that the service adds one day is active, and told about: it never kills a healthy run."""
+    target = Target(kind, "x")
+    decision = watch(target).step(saying(Observation.of(kind, "Hibernating")))
+    assert (decision.verdict, decision.observation.phase) == (Verdict.CONTINUE, Phase.ACTIVE)
+    assert lines == [f"{kind} x: Hibernating (unknown status) after 0 s"]
+
+
+def test_only_three_ends_of_a_run_are_ends():
+    """Finalizing uploads outputs and Paused may go on: neither is taken for an end."""
+    ends = {status for status, phase in STATUSES[Kind.RUN].items() if phase.terminal}
+    assert ends == {"completed", "failed", "canceled", "cancelled"}
+
+
+@pytest.mark.parametrize(
+    ("observation", "elapsed", "goal", "verdict"),
+    [
+        (Observation(Phase.PENDING, "Queued"), 0, Goal.SUCCEEDED, Verdict.CONTINUE),
+        (Observation(Phase.ACTIVE, "Running"), 99, Goal.SUCCEEDED, Verdict.CONTINUE),
+        (Observation(Phase.ACTIVE, "Running"), 100, Goal.SUCCEEDED, Verdict.TIMED_OUT),
+        (Observation(Phase.SUCCEEDED, "Completed"), 1_000, Goal.SUCCEEDED, Verdict.DONE),
+        (Observation(Phase.FAILED, "Failed"), 1_000, Goal.SUCCEEDED, Verdict.FAILED),
+        (Observation(Phase.CANCELED, "Canceled"), 0, Goal.SUCCEEDED, Verdict.FAILED),
+        (GONE, 0, Goal.SUCCEEDED, Verdict.FAILED),
+        (GONE, 1_000, Goal.GONE, Verdict.DONE),
+        (Observation(Phase.SUCCEEDED, "Succeeded"), 0, Goal.GONE, Verdict.CONTINUE),
+        (Observation(Phase.SUCCEEDED, "Succeeded"), 100, Goal.GONE, Verdict.TIMED_OUT),
+        (Observation(Phase.ACTIVE, "Deleting"), 5, Goal.GONE, Verdict.CONTINUE),
+        (Observation(Phase.FAILED, "Failed"), 5, Goal.GONE, Verdict.FAILED),
+    ],
+)
+def test_what_an_observation_means_for_a_wait(observation, elapsed, goal, verdict):
+    """The verdict follows from phase, goal and time alone; an end that was reached beats a deadline that has passed."""
+    assert decide(observation, elapsed, POLICY, goal) == Decision(verdict, observation, decide_wait(verdict, elapsed))
+
+
+def decide_wait(verdict, elapsed):
+    """Seconds to the next look: the interval, or what is left of the deadline."""
+    return min(10, 100 - elapsed) if verdict is Verdict.CONTINUE else 0.0
+
+
+def test_without_a_deadline_a_wait_never_times_out():
+    """A training may take weeks."""
+    decision = decide(Observation(Phase.ACTIVE, "Running"), 10**7, Policy(poll_interval=10))
+    assert (decision.verdict, decision.wait) == (Verdict.CONTINUE, 10)
+
+
+def test_the_last_look_is_at_the_deadline():
+    """The wait before the deadline is cut short, so that a timeout is not noticed late."""
+    assert decide(Observation(Phase.ACTIVE, "Running"), 97, POLICY).wait == 3
+
+
+def test_a_wait_tells_each_change_of_status_once(watch, clock, lines):
+    """The log shows progress with times, not every look."""
+    running = watch()
+    for status in ("Queued", "Queued", "Running", "Running", "Completed"):
+        running.step(saying(status))
+        clock.now += 10
+    assert lines == [
+        "run train-1: Queued after 0 s",
+        "run train-1: Queued -> Running after 20 s",
+        "run train-1: Running -> Completed after 40 s",
+    ]
+
+
+def test_the_deadline_outlives_the_process_that_set_it(watch, clock):
+    """A wait that another triggerer takes up counts from its first beginning."""
+    assert watch(started=clock.now - 100).step(saying("Running")).verdict is Verdict.TIMED_OUT
+
+
+def test_an_error_that_may_pass_only_makes_the_wait_longer(watch, clock, lines):
+    """Polling goes on through an outage that is shorter than the budget, and the run's end is seen after it."""
+    outage = watch()
+    outage.step(saying("Running"))
+    clock.now += 50
+    decision = outage.step(saying(ServiceError("busy", operation="get run", status_code=503)))
+    assert (decision.verdict, decision.wait) == (Verdict.CONTINUE, 10)
+    assert "still waiting: get run failed (HTTP 503): busy" in lines[-1]
+    assert outage.step(saying("Completed")).verdict is Verdict.DONE
+
+
+def test_the_service_says_how_long_to_wait(watch):
+    """A Retry-After that is longer than the interval is honoured."""
+    assert watch().step(saying(ThrottledError("slow down", retry_after=42.0))).wait == 42.0
+
+
+def test_a_service_that_stays_away_ends_the_wait_with_its_reason(watch, clock):
+    """After the budget of unreachability the wait is given up, and says what was seen last and why."""
+    lost = watch()
+    lost.step(saying("Running"))
+    clock.now += 60
+    decision = lost.step(saying(ServiceError("no route")))
+    assert decision.verdict is Verdict.UNREACHABLE
+    assert decision.observation == Observation(Phase.ACTIVE, "Running", "no route")
+
+
+def test_an_answer_renews_the_budget_of_unreachability(watch, clock):
+    """Two outages with an answer between them are not one long outage."""
+    flaky = watch(policy=Policy(10, None, 60))
+    verdicts = []
+    for answer in (ServiceError("x"), "Running", ServiceError("x"), ServiceError("x")):
+        clock.now += 40
+        verdicts.append(flaky.step(saying(answer)).verdict)
+    assert verdicts == [Verdict.CONTINUE, Verdict.CONTINUE, Verdict.CONTINUE, Verdict.UNREACHABLE]
+
+
+def test_a_deadline_passes_during_an_outage_too(watch, clock):
+    """The timeout ends the wait even while nobody answers."""
+    late = watch(policy=Policy(10, 30, 600))
+    clock.now += 31
+    assert late.step(saying(ServiceError("x"))).verdict is Verdict.TIMED_OUT
+
+
+def test_a_permanent_error_ends_the_wait_at_once(watch):
+    """Looking again cannot help when the credential or the address is wrong."""
+    with pytest.raises(NotFoundError):
+        watch().step(saying(NotFoundError("no such workspace")))
+
+
+def test_a_deletion_is_done_when_the_thing_is_gone(watch, lines):
+    """A deletion that was accepted may show the last good state for a while; only being gone is its end."""
+    deletion = watch(DELETION)
+    verdicts = [deletion.step(saying(answer)).verdict for answer in ("Succeeded", "Deleting", GONE)]
+    assert verdicts == [Verdict.CONTINUE, Verdict.CONTINUE, Verdict.DONE]
+    assert lines[-1] == "compute cpu: Deleting -> NotFound after 0 s"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        RUN,
+        DELETION,
+        Target(Kind.DEPLOYMENT, "blue", parent="e", operation_url="https://management.azure.com/op?t=1"),
+    ],
+)
+def test_a_target_survives_a_database(target):
+    """A target is a trigger's argument: plain JSON in, the same target out."""
+    assert Target.from_json(json.loads(json.dumps(target.as_json()))) == target
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_decision_survives_a_database(verdict):
+    """A decision is a trigger's event; the wait it asked for is over by then."""
+    decision = Decision(verdict, Observation(Phase.FAILED, "Failed", "exit code 1"))
+    assert Decision.from_json(json.loads(json.dumps(decision.as_json()))) == decision

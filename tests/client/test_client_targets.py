@@ -1,0 +1,145 @@
+"""Anything that is waited for: looked at, cancelled, explained, shown in studio, whatever its kind."""
+
+from __future__ import annotations
+
+import pytest
+from client_support import ARM, regional
+
+from airflow_azml.client.errors import OperationFailedError
+from airflow_azml.client.lifecycle import GONE, Goal, Kind, Observation, Phase, Target
+from airflow_azml.client.targets import LOG_LINES, cancel, explain, look, studio_url
+
+RUN = Target(Kind.RUN, "r1", parent="exp")
+COMPUTE = Target(Kind.COMPUTE, "cpu")
+ENDPOINT = Target(Kind.ENDPOINT, "shop")
+DEPLOYMENT = Target(Kind.DEPLOYMENT, "blue", parent="shop")
+ADDRESSES = {
+    RUN: f"{regional('history/v1.0')}/runs/r1",
+    COMPUTE: f"{ARM}/computes/cpu",
+    ENDPOINT: f"{ARM}/onlineEndpoints/shop",
+    DEPLOYMENT: f"{ARM}/onlineEndpoints/shop/deployments/blue",
+}
+TARGETS = list(ADDRESSES)
+OPERATION = "https://management.azure.com/subscriptions/s/operations/1"
+CANCEL = f"{regional('execution/v1.0')}/experiments/exp/runId/r1/cancel"
+BLOB = "https://store.blob.core.windows.net/logs/std_log.txt"
+
+
+def of(kind):
+    return pytest.param(kind, id=str(kind))
+
+
+def failed(error):
+    """A run that failed, in the run history's words."""
+    return {"runId": "r1", "status": "Failed", "error": {"error": error}}
+
+
+@pytest.mark.parametrize("target", [of(target) for target in TARGETS])
+def test_every_kind_can_be_looked_at(client, requests_mock, target):
+    """One GET; the status word comes from where the kind has it."""
+    ended = {"runId": "r1", "status": "Completed"}
+    resource = {"name": target.name, "properties": {"provisioningState": "Succeeded", "computeType": "AmlCompute"}}
+    requests_mock.get(ADDRESSES[target], json=ended if target is RUN else resource)
+    assert look(client, target).phase is Phase.SUCCEEDED
+
+
+@pytest.mark.parametrize("target", [of(target) for target in TARGETS])
+def test_what_does_not_exist_is_gone(client, requests_mock, target):
+    """A 404 is an observation, not an error: a deletion waits for it."""
+    requests_mock.get(ADDRESSES[target], status_code=404, json={"error": {"code": "NotFound", "message": "no"}})
+    requests_mock.get(f"{regional('history/v1.0')}/experiments/exp/runs/r1", status_code=404)
+    assert look(client, target) is GONE
+
+
+def test_a_look_brings_the_reason_where_the_resource_has_it(client, requests_mock):
+    """A run's error and a compute's provisioning errors are the observation's detail."""
+    requests_mock.get(ADDRESSES[RUN], json=failed({"code": "UserError", "message": "exit code 1"}))
+    errors = [{"error": {"code": "Quota", "message": "no cores"}}]
+    properties = {"provisioningState": "Failed", "provisioningErrors": errors}
+    requests_mock.get(ADDRESSES[COMPUTE], json={"name": "cpu", "properties": properties})
+    assert look(client, RUN) == Observation(Phase.FAILED, "Failed", "UserError: exit code 1")
+    assert look(client, COMPUTE) == Observation(Phase.FAILED, "Failed", "Quota: no cores")
+
+
+def test_a_cancelled_run_is_waited_for_until_it_is_canceled(client, requests_mock):
+    """Asking is not enough: the run is looked at until the service shows that it has stopped."""
+    states = ["Running", "CancelRequested", "CancelRequested", "Canceled"]
+    requests_mock.get(ADDRESSES[RUN], [{"json": {"runId": "r1", "status": state}} for state in states])
+    asked = requests_mock.post(CANCEL)
+    slept = []
+    assert cancel(client, RUN, sleep=slept.append).phase is Phase.CANCELED
+    assert (asked.call_count, slept) == (1, [1.0, 1.0])
+
+
+def test_a_run_that_was_never_started_needs_no_cancel(client, requests_mock):
+    """A task may be killed before its run exists: that is no error."""
+    requests_mock.get(ADDRESSES[RUN], status_code=404)
+    requests_mock.get(f"{regional('history/v1.0')}/experiments/exp/runs/r1", status_code=404)
+    assert cancel(client, RUN) is GONE
+
+
+@pytest.mark.parametrize("target", [of(COMPUTE), of(ENDPOINT), of(DEPLOYMENT)])
+def test_what_is_not_a_run_is_only_looked_at(client, requests_mock, target):
+    """The service has no cancel for them, and deleting is not cancelling."""
+    requests_mock.get(ADDRESSES[target], json={"name": "x", "properties": {"provisioningState": "Creating"}})
+    assert cancel(client, target).status == "Creating"
+    assert all(request.method == "GET" for request in requests_mock.request_history)
+
+
+def test_a_failed_run_is_explained_by_reason_page_and_log(client, requests_mock):
+    """The error ends where the user looks: the service's reason, the studio page, the last lines of the log."""
+    requests_mock.get(f"{ADDRESSES[RUN]}/details", json={"runId": "r1", "logFiles": {"user_logs/std_log.txt": BLOB}})
+    text = "\n".join(f"line {number}" for number in range(200))
+    requests_mock.head(BLOB, headers={"Content-Length": str(len(text))})
+    requests_mock.get(BLOB, text=text)
+    error = explain(client, RUN, Observation(Phase.FAILED, "Failed", "UserError: exit code 1"))
+    assert isinstance(error, OperationFailedError)
+    said = str(error)
+    assert said.startswith("run r1 failed: Failed: UserError: exit code 1\nSee https://ml.azure.com/runs/r1?wsid=")
+    assert said.endswith("line 199")
+    assert f"Last {LOG_LINES} lines of its log:\nline 150\n" in said
+
+
+def test_a_log_that_cannot_be_read_does_not_hide_the_reason(client, requests_mock):
+    """The explanation says so and goes on."""
+    requests_mock.get(f"{ADDRESSES[RUN]}/details", status_code=403, json={"error": {"code": "Forbidden"}})
+    said = str(explain(client, RUN, Observation(Phase.FAILED, "Failed", "UserError: exit code 1")))
+    assert "exit code 1" in said
+    assert "(the log could not be read: get run details failed (HTTP 403)" in said
+
+
+def test_a_failed_endpoint_is_explained_by_its_operation(client, requests_mock):
+    """Endpoints and deployments keep their reason in the long-running operation."""
+    requests_mock.get(OPERATION, json={"status": "Failed", "error": {"code": "Quota", "message": "no cores"}})
+    target = Target(Kind.ENDPOINT, "shop", operation_url=OPERATION)
+    said = str(explain(client, target, Observation(Phase.FAILED, "Failed")))
+    assert "Quota: no cores" in said
+
+
+def test_a_failed_deployment_is_explained_by_its_container(client, requests_mock):
+    """The scoring container's log says what init() raised."""
+    requests_mock.post(f"{ADDRESSES[DEPLOYMENT]}/getLogs", json={"content": "Traceback\nKeyError: 'model'"})
+    said = str(explain(client, DEPLOYMENT, Observation(Phase.FAILED, "Failed")))
+    assert "the service gives no reason" in said
+    assert said.endswith("Last 2 lines of its log:\nTraceback\nKeyError: 'model'")
+
+
+def test_something_that_vanished_is_explained_without_a_log(client, requests_mock):
+    """Nobody is asked for the log of what does not exist."""
+    assert "it does not exist" in str(explain(client, RUN, GONE))
+    assert requests_mock.request_history == []
+
+
+@pytest.mark.parametrize(
+    ("target", "page"),
+    [
+        (RUN, "/runs/r1"),
+        (COMPUTE, "/compute/cpu/details"),
+        (ENDPOINT, "/endpoints/realtime/shop/detail"),
+        (DEPLOYMENT, "/endpoints/realtime/shop/detail"),
+        (Target(Kind.COMPUTE, "cpu", goal=Goal.GONE), "/compute/cpu/details"),
+    ],
+)
+def test_every_kind_has_a_page_in_studio(client, target, page):
+    """The link names the workspace by its ARM id."""
+    assert studio_url(client, target).startswith(f"https://ml.azure.com{page}?wsid=/subscriptions/s/resourceGroups/g/")
