@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS documents (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sequences (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
+LAST_CHARACTER = "\U0010ffff"
 VARIABLES_PER_QUERY = 500  # SQLite's own limit was 999 for long
 
 
@@ -100,8 +101,8 @@ class Store:
 
     def all(self, kind: str, prefix: str = "") -> list[Document]:
         """Return every document of the kind whose key starts with the prefix, in the order of the keys."""
-        query = "SELECT key, body FROM documents WHERE kind=? AND substr(key, 1, ?)=? COLLATE NOCASE ORDER BY key"
-        return [json.loads(body) for _, body in self._rows(query, (kind, len(prefix), prefix))]
+        query = "SELECT key, body FROM documents WHERE kind=? AND key>=? AND key<? ORDER BY key"  # a range of the index
+        return [json.loads(body) for _, body in self._rows(query, (kind, prefix, prefix + LAST_CHARACTER))]
 
     def next_number(self, name: str) -> int:
         """Return 1, 2, 3, ... for each name; never the same twice, also after a restart."""

@@ -56,6 +56,11 @@ async def _json_object(body: Annotated[Any, Depends(_json_body)]) -> dict[str, A
     return body
 
 
+def _folded_query(request: Request) -> dict[str, str]:
+    return {name.casefold(): value for name, value in request.query_params.items()}
+
+
+FoldedQuery = Annotated[dict[str, str], Depends(_folded_query)]  # query parameters under their names in lower case
 JsonBody = Annotated[Any, Depends(_json_body)]
 JsonObject = Annotated[dict[str, Any], Depends(_json_object)]
 
@@ -87,6 +92,15 @@ def pick_text(body: Any, *names: str, default: str | None = None) -> str:
         state = "is required" if value is None else "must be a string"
         raise bad_request(f"'{'.'.join(names)}' {state}.", target=names[-1])
     return value
+
+
+def pick_texts(body: Any, *names: str) -> dict[str, str]:
+    """Like pick_object, for tags and properties: their values must be strings."""
+    values = pick_object(body, *names)
+    for key, value in values.items():
+        if not isinstance(value, str):
+            raise bad_request(f"'{'.'.join(names)}': the value of '{key}' must be a string.", target=names[-1])
+    return values
 
 
 def known_members(body: dict[str, Any], kind: str, names: Iterable[str]) -> dict[str, Any]:

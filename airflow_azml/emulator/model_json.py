@@ -1,0 +1,173 @@
+"""Models on the wire: the flat resource of model management (v1) and the versions of Resource Manager (v2).
+
+A version is kept under the names of v1, plus `locations` and what only v2 knows. Members that the service leaves empty
+are left out of v1 answers, whose published schema has no nulls, and are null in v2 answers, as the service has it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_azml.emulator import facts, identity, model_files, resources
+from airflow_azml.emulator.faults import bad_request
+from airflow_azml.emulator.models import NUMBER
+from airflow_azml.emulator.wire import known_members, pick, pick_object, pick_text, pick_texts
+
+if TYPE_CHECKING:
+    from airflow_azml.emulator.store import Document
+
+V1_TEXTS = ("description", "framework", "frameworkVersion", "experimentName", "parentModelId", "runId")
+V1_TEXTS += ("sampleInputData", "sampleOutputData")
+V1_EDITABLE = ("kvTags", "description", "properties", "datasets", "sampleInputData", "sampleOutputData")
+V1_EDITABLE += ("resourceRequirements",)
+V2_CONTAINER = ("description", "isArchived", "properties", "tags", "latestVersion", "nextVersion", "provisioningState")
+V2_VERSION = ("datasets", "description", "flavors", "isAnonymous", "isArchived", "jobName", "modelType", "modelUri")
+V2_VERSION += ("properties", "provisioningState", "stage", "tags", "systemMetadata")
+V2_ONLY = {"modelType": "custom_model", "stage": None, "flavors": {}, "isArchived": False, "isAnonymous": False}
+
+
+def read_v1(body: dict[str, Any]) -> dict[str, Any]:
+    """Read the body of MLModels_Register, but for what its `url` leads to."""
+    texts = {name: pick(body, name) and pick_text(body, name) for name in V1_TEXTS}
+    return {
+        **V2_ONLY,
+        **texts,
+        "url": pick_text(body, "url"),
+        "mimeType": pick_text(body, "mimeType"),
+        "unpack": _flag(body, "unpack"),
+        "tags": pick_texts(body, "kvTags"),
+        "properties": pick_texts(body, "properties"),
+        "datasets": _objects(body, "datasets"),
+        "resourceRequirements": pick_object(body, "resourceRequirements") or None,
+    }
+
+
+def render_v1(model: Document) -> dict[str, Any]:
+    """Render a version as `Model` of the modelManagement specification."""
+    members = {
+        "id": f"{model['name']}:{model['version']}",
+        "name": model["name"],
+        "version": int(model["version"]),
+        "createdTime": model["created"],
+        "modifiedTime": model["modified"],
+        "createdBy": {"userObjectId": identity.CLIENT_ID, "userTenantId": facts.TENANT, "userName": identity.CLIENT_ID},
+        "kvTags": model["tags"],
+        "derivedModelIds": [],
+    }
+    same = (*V1_TEXTS, "url", "mimeType", "unpack", "properties", "datasets", "resourceRequirements")
+    members |= {name: model[name] for name in same if model[name] is not None}
+    return members
+
+
+def has_v1_version(model: Document) -> bool:
+    """Tell whether v1 can show the version: its versions are numbers."""
+    return NUMBER.fullmatch(model["version"]) is not None
+
+
+def read_v2(body: dict[str, Any]) -> dict[str, Any]:
+    """Read the body of Model Versions - Create Or Update."""
+    resource = known_members(body, "ModelVersionResource", resources.PROXY)
+    given = known_members(pick_object(resource, "properties"), "ModelVersion", V2_VERSION)
+    uri = pick_text(given, "modelUri")
+    location = model_files.of_uri(uri)
+    canonical = model_files.uri_of(location, uri)
+    job = pick_text(given, "jobName", default="") or model_files.job_of(uri)
+    return {
+        **dict.fromkeys((*V1_TEXTS, "resourceRequirements")),
+        "locations": [location],
+        "url": canonical,
+        "mimeType": "application/x-python",
+        "unpack": False,
+        "runId": job,
+        **_said_of_v2(given),
+        "datasets": _objects(given, "datasets"),
+        "modelType": pick_text(given, "modelType", default="custom_model"),
+        "isAnonymous": _flag(given, "isAnonymous"),
+        "flavors": pick_object(given, "flavors"),
+    }
+
+
+def update_v2(model: Document, fields: dict[str, Any]) -> None:
+    """Write over a version what a later PUT of it may say; its files never change.
+
+    Raises the service's 400 when they would.
+    """
+    if list(map(tuple, model["locations"])) != fields["locations"]:
+        raise bad_request("Asset paths cannot be updated.", code="UserError", target="modelUri")
+    model.update({name: fields[name] for name in ("description", "tags", "stage", "isArchived")})
+    model["properties"] = add_properties(model["properties"], fields["properties"])
+
+
+def render_v2(model: Document) -> dict[str, Any]:
+    """Render a version as Resource Manager's `ModelVersion`."""
+    same = (
+        "description",
+        "tags",
+        "properties",
+        "isArchived",
+        "isAnonymous",
+        "flavors",
+        "modelType",
+        "stage",
+        "datasets",
+    )
+    properties = {
+        **{name: model[name] for name in same},
+        "jobName": model["runId"],
+        "modelUri": model_files.uri_of(tuple(model["locations"][0]), model["url"]),
+        "provisioningState": "Succeeded",
+    }
+    return resources.render(f"models/{model['name']}/versions/{model['version']}", model, properties)
+
+
+def read_container(body: dict[str, Any]) -> dict[str, Any]:
+    """Read the body of Model Containers - Create Or Update."""
+    resource = known_members(body, "ModelContainerResource", resources.PROXY)
+    given = known_members(pick_object(resource, "properties"), "ModelContainer", V2_CONTAINER)
+    return {name: value for name, value in _said_of_v2(given).items() if name != "stage"}
+
+
+def render_container(container: Document, versions: list[Document]) -> dict[str, Any]:
+    """Render a name as Resource Manager's `ModelContainer`.
+
+    :param versions: its versions, the newest first.
+    """
+    properties = {
+        **{name: container[name] for name in ("description", "tags", "properties", "isArchived")},
+        "latestVersion": versions[0]["version"] if versions else None,
+        "nextVersion": str(container["next"]),
+        "provisioningState": "Succeeded",
+    }
+    return resources.render(f"models/{container['name']}", container, properties)
+
+
+def add_properties(present: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
+    """Return the properties with the new ones; refuse to change one: they are immutable."""
+    changed = [name for name, value in wanted.items() if present.get(name, value) != value]
+    if changed:
+        raise bad_request(f"Properties are immutable: {', '.join(changed)}.", target="properties")
+    return {**present, **wanted}
+
+
+def _said_of_v2(given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "description": pick(given, "description") and pick_text(given, "description"),
+        "stage": pick(given, "stage") and pick_text(given, "stage"),
+        "isArchived": _flag(given, "isArchived"),
+        "tags": pick_texts(given, "tags"),
+        "properties": pick_texts(given, "properties"),
+    }
+
+
+def _flag(body: dict[str, Any], name: str) -> bool:
+    value = pick(body, name, default=False)
+    if not isinstance(value, bool):
+        raise bad_request(f"'{name}' must be true or false.", target=name)
+    return value
+
+
+def _objects(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    value = pick(body, name, default=[])
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise bad_request(f"'{name}' must be a list of objects.", target=name)
+    return value
