@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.emulator import facts, identity, model_files, resources
+from airflow_azml.emulator import facts, identity, json_patch, model_files, resources
 from airflow_azml.emulator.faults import bad_request
 from airflow_azml.emulator.models import NUMBER
 from airflow_azml.emulator.wire import known_members, pick, pick_object, pick_text, pick_texts
@@ -16,22 +16,33 @@ from airflow_azml.emulator.wire import known_members, pick, pick_object, pick_te
 if TYPE_CHECKING:
     from airflow_azml.emulator.store import Document
 
-V1_TEXTS = ("description", "framework", "frameworkVersion", "experimentName", "parentModelId", "runId")
-V1_TEXTS += ("sampleInputData", "sampleOutputData")
-V1_EDITABLE = ("kvTags", "description", "properties", "datasets", "sampleInputData", "sampleOutputData")
-V1_EDITABLE += ("resourceRequirements",)
+V1_TEXTS = (
+    "description", "framework", "frameworkVersion", "experimentName", "parentModelId", "runId",
+    "sampleInputData", "sampleOutputData",
+)  # fmt: skip
+V1_EDITABLE = ("description", "properties", "datasets", "sampleInputData", "sampleOutputData", "resourceRequirements")
 V2_CONTAINER = ("description", "isArchived", "properties", "tags", "latestVersion", "nextVersion", "provisioningState")
-V2_VERSION = ("datasets", "description", "flavors", "isAnonymous", "isArchived", "jobName", "modelType", "modelUri")
-V2_VERSION += ("properties", "provisioningState", "stage", "tags", "systemMetadata")
-V2_ONLY = {"modelType": "custom_model", "stage": None, "flavors": {}, "isArchived": False, "isAnonymous": False}
+V2_VERSION = (
+    "datasets", "description", "flavors", "isAnonymous", "isArchived", "jobName", "modelType", "modelUri",
+    "properties", "provisioningState", "stage", "tags", "systemMetadata",
+)  # fmt: skip
+V2_SAME = (
+    "description", "tags", "properties", "isArchived", "isAnonymous", "flavors", "modelType", "stage", "datasets",
+)  # fmt: skip
+V2_ONLY: dict[str, Any] = {
+    "modelType": "custom_model",
+    "stage": None,
+    "flavors": {},
+    "isArchived": False,
+    "isAnonymous": False,
+}
 
 
 def read_v1(body: dict[str, Any]) -> dict[str, Any]:
     """Read the body of MLModels_Register, but for what its `url` leads to."""
-    texts = {name: pick(body, name) and pick_text(body, name) for name in V1_TEXTS}
     return {
         **V2_ONLY,
-        **texts,
+        **{name: _text(body, name) for name in V1_TEXTS},
         "url": pick_text(body, "url"),
         "mimeType": pick_text(body, "mimeType"),
         "unpack": _flag(body, "unpack"),
@@ -59,6 +70,17 @@ def render_v1(model: Document) -> dict[str, Any]:
     return members
 
 
+def patch_v1(model: Document, operations: Any) -> None:
+    """Change what may change of a version by a JSON Patch of its v1 form."""
+    editable = {"kvTags": model["tags"], **{name: model[name] for name in V1_EDITABLE}}
+    wanted = json_patch.patched(editable, operations)
+    model["tags"] = pick_texts(wanted, "kvTags")
+    model["properties"] = resources.add_properties(model["properties"], pick_texts(wanted, "properties"))
+    model["datasets"] = _objects(wanted, "datasets")
+    model["resourceRequirements"] = pick_object(wanted, "resourceRequirements") or None
+    model.update({name: _text(wanted, name) for name in ("description", "sampleInputData", "sampleOutputData")})
+
+
 def has_v1_version(model: Document) -> bool:
     """Tell whether v1 can show the version: its versions are numbers."""
     return NUMBER.fullmatch(model["version"]) is not None
@@ -71,14 +93,13 @@ def read_v2(body: dict[str, Any]) -> dict[str, Any]:
     uri = pick_text(given, "modelUri")
     location = model_files.of_uri(uri)
     canonical = model_files.uri_of(location, uri)
-    job = pick_text(given, "jobName", default="") or model_files.job_of(uri)
     return {
         **dict.fromkeys((*V1_TEXTS, "resourceRequirements")),
         "locations": [location],
         "url": canonical,
         "mimeType": "application/x-python",
         "unpack": False,
-        "runId": job,
+        "runId": _text(given, "jobName") or model_files.job_of(uri),
         **_said_of_v2(given),
         "datasets": _objects(given, "datasets"),
         "modelType": pick_text(given, "modelType", default="custom_model"),
@@ -95,24 +116,13 @@ def update_v2(model: Document, fields: dict[str, Any]) -> None:
     if list(map(tuple, model["locations"])) != fields["locations"]:
         raise bad_request("Asset paths cannot be updated.", code="UserError", target="modelUri")
     model.update({name: fields[name] for name in ("description", "tags", "stage", "isArchived")})
-    model["properties"] = add_properties(model["properties"], fields["properties"])
+    model["properties"] = resources.add_properties(model["properties"], fields["properties"])
 
 
 def render_v2(model: Document) -> dict[str, Any]:
     """Render a version as Resource Manager's `ModelVersion`."""
-    same = (
-        "description",
-        "tags",
-        "properties",
-        "isArchived",
-        "isAnonymous",
-        "flavors",
-        "modelType",
-        "stage",
-        "datasets",
-    )
     properties = {
-        **{name: model[name] for name in same},
+        **{name: model[name] for name in V2_SAME},
         "jobName": model["runId"],
         "modelUri": model_files.uri_of(tuple(model["locations"][0]), model["url"]),
         "provisioningState": "Succeeded",
@@ -141,22 +151,18 @@ def render_container(container: Document, versions: list[Document]) -> dict[str,
     return resources.render(f"models/{container['name']}", container, properties)
 
 
-def add_properties(present: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
-    """Return the properties with the new ones; refuse to change one: they are immutable."""
-    changed = [name for name, value in wanted.items() if present.get(name, value) != value]
-    if changed:
-        raise bad_request(f"Properties are immutable: {', '.join(changed)}.", target="properties")
-    return {**present, **wanted}
-
-
 def _said_of_v2(given: dict[str, Any]) -> dict[str, Any]:
     return {
-        "description": pick(given, "description") and pick_text(given, "description"),
-        "stage": pick(given, "stage") and pick_text(given, "stage"),
+        "description": _text(given, "description"),
+        "stage": _text(given, "stage"),
         "isArchived": _flag(given, "isArchived"),
         "tags": pick_texts(given, "tags"),
         "properties": pick_texts(given, "properties"),
     }
+
+
+def _text(body: dict[str, Any], name: str) -> str | None:
+    return None if pick(body, name) is None else pick_text(body, name)
 
 
 def _flag(body: dict[str, Any], name: str) -> bool:

@@ -116,7 +116,7 @@ class Models:
 
     def _found(self, name: str) -> bool:
         stamp = resources.now()
-        said = {"description": None, "tags": {}, "properties": {}, "isArchived": False}
+        said: dict[str, Any] = {"description": None, "tags": {}, "properties": {}, "isArchived": False}
         return self._store.add(
             CONTAINER_KIND, name, {"name": name, "next": 1, "created": stamp, "modified": stamp, **said}
         )

@@ -62,3 +62,11 @@ def parse_reference(reference: str, collection: str) -> tuple[str, str]:
     if match is None or match.groupdict().get("collection", collection).casefold() != collection:
         raise bad_request(f"'{reference}' is not the id of a version in '{collection}'.")
     return match["name"], match["version"]
+
+
+def add_properties(present: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
+    """Return an asset's properties with the new ones; refuse to change one: they are immutable."""
+    changed = [name for name, value in wanted.items() if present.get(name, value) != value]
+    if changed:
+        raise bad_request(f"Properties cannot be changed once they are set: {', '.join(changed)}.", target="properties")
+    return {**present, **wanted}
