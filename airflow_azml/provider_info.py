@@ -73,8 +73,27 @@ CONNECTION_FIELDS = {
         "v2 (Resource Manager) unless the workspace's models are kept by the classic model management (v1).",
         enum=["v2", "v1", None],
     ),
-    "token": _field("Access token", "A bearer token, instead of client ID and secret.", format="password"),
+    "credential": _field(
+        "Credential",
+        "How to sign in. When empty: what is given below, else the client secret. A managed identity has to be chosen; "
+        "Client ID then names a user-assigned one.",
+        enum=["client_secret", "client_certificate", "workload_identity", "managed_identity", "token", None],
+    ),
+    "certificate": _field(
+        "Certificate",
+        "Path of a PEM file with certificate and private key, or its text. Client secret is its passphrase.",
+        format="password",
+    ),
+    "federated_token_file": _field(
+        "Federated token file",
+        "Workload identity: path of the token. This, Tenant ID and Client ID default to AZURE_TENANT_ID, "
+        "AZURE_CLIENT_ID and AZURE_FEDERATED_TOKEN_FILE.",
+    ),
+    "token": _field("Access token", "A bearer token that somebody else got.", format="password"),
     "authority_url": _field("Login URL", "Cloud = Custom: the token authority, for example https://127.0.0.1:8743."),
     "resource_manager_url": _field("Resource Manager URL", "Cloud = Custom: where Resource Manager answers."),
+    "trusted_hosts": _field(
+        "Trusted hosts", "Cloud = Custom: further hosts that may be sent a token, separated by commas."
+    ),
     "ca_bundle": _field("CA bundle", "Path of a PEM file with the authorities to trust, if not the system's."),
 }

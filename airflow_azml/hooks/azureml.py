@@ -67,7 +67,8 @@ class AzureMLHook(BaseHook):
 def _client_of(connection: Connection, extra: dict[str, Any]) -> AzureMLClient:
     from airflow.sdk.log import mask_secret  # noqa: PLC0415 - costs nothing at parse time
 
-    if token := extra.get("token"):
-        mask_secret(token)
+    for name in ("token", "certificate"):
+        if value := extra.get(name):
+            mask_secret(value)
     settings = Settings.read(connection.conn_id, connection.login, connection.password, extra)
     return settings.client(mask_secret)

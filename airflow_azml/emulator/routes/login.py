@@ -1,14 +1,18 @@
-"""The login host: token endpoints of the Microsoft identity platform, v1 and v2, and their discovery document."""
+"""The login host: token endpoints of the Microsoft identity platform, v1 and v2, and their discovery document.
+
+An application proves itself by its secret or by a client assertion, of which assertions.py says what is checked.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Form
 from fastapi.responses import JSONResponse, Response
 
-from airflow_azml.emulator import facts, identity
+from airflow_azml.emulator import assertions, facts, identity
 from airflow_azml.emulator.access import Base, World
 from airflow_azml.emulator.wire import router
 
@@ -43,11 +47,14 @@ def token_v2(
     grant_type: Text = "",
     client_id: Text = "",
     client_secret: Text = "",
+    client_assertion: Text = "",
+    client_assertion_type: Text = "",
     scope: Text = "",
 ) -> Response:
     """Client credentials flow with a scope (`https://management.azure.com/.default`)."""
     audience = scope.removesuffix("/.default")
-    refusal = _refusal(grant_type, client_id, client_secret, audience)
+    proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}/{tenant}/oauth2/v2.0/token")
+    refusal = _refusal(grant_type, client_id, proof, audience)
     if refusal:
         return refusal
     token = world.identity.sign(issuer=f"{base}/{_tenant(tenant)}/v2.0", tenant=_tenant(tenant), audience=audience)
@@ -65,10 +72,13 @@ def token_v1(
     grant_type: Text = "",
     client_id: Text = "",
     client_secret: Text = "",
+    client_assertion: Text = "",
+    client_assertion_type: Text = "",
     resource: Text = "",
 ) -> Response:
     """Client credentials flow with a resource; its numbers are strings."""
-    refusal = _refusal(grant_type, client_id, client_secret, resource)
+    proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}/{tenant}/oauth2/token")
+    refusal = _refusal(grant_type, client_id, proof, resource)
     if refusal:
         return refusal
     now, lifetime = int(time.time()), identity.LIFETIME
@@ -93,7 +103,7 @@ def _configuration(base: str, tenant: str, version: str) -> dict[str, Any]:
         "authorization_endpoint": f"{root}/oauth2{version}/authorize",
         "token_endpoint": f"{root}/oauth2{version}/token",
         "jwks_uri": f"{root}/discovery{version}/keys",
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
         "response_types_supported": ["token"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
@@ -106,7 +116,17 @@ def _tenant(name: str) -> str:
     return facts.TENANT if name.casefold() in {"common", "organizations"} else name
 
 
-def _refusal(grant_type: str, client_id: str, client_secret: str, audience: str) -> Response | None:
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """What an application shows to prove that it is the one, and where."""
+
+    secret: str
+    assertion: str
+    assertion_type: str
+    endpoint: str
+
+
+def _refusal(grant_type: str, client_id: str, proof: _Proof, audience: str) -> Response | None:
     if grant_type != "client_credentials":
         return _refuse(400, "unsupported_grant_type", 70003, f"Unsupported grant type '{grant_type}'.")
     if client_id != identity.CLIENT_ID:
@@ -116,7 +136,21 @@ def _refusal(grant_type: str, client_id: str, client_secret: str, audience: str)
             700016,
             f"Application '{client_id}' was not found in the directory.",
         )
-    if client_secret != identity.CLIENT_SECRET:
+    if unproven := _unproven(client_id, proof):
+        return unproven
+    if not audience:
+        return _refuse(400, "invalid_request", 900144, "The request body must contain 'scope' or 'resource'.")
+    return None
+
+
+def _unproven(client_id: str, proof: _Proof) -> Response | None:
+    if proof.assertion and proof.assertion_type == assertions.TYPE:
+        try:
+            assertions.check(proof.assertion, client_id=client_id, endpoint=proof.endpoint)
+        except assertions.AssertionRefusedError as error:
+            return _refuse(401, "invalid_client", error.number, error.reason)
+        return None
+    if proof.secret != identity.CLIENT_SECRET:
         return _refuse(
             401,
             "invalid_client",
@@ -124,8 +158,6 @@ def _refusal(grant_type: str, client_id: str, client_secret: str, audience: str)
             "Invalid client secret provided. Ensure the secret being sent "
             "in the request is the client secret value, not the client secret ID.",
         )
-    if not audience:
-        return _refuse(400, "invalid_request", 900144, "The request body must contain 'scope' or 'resource'.")
     return None
 
 
