@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING
 from airflow_azml.emulator.assets import CODE, ENVIRONMENT, Assets
 from airflow_azml.emulator.blobs import BlobStore
 from airflow_azml.emulator.computes import Computes
+from airflow_azml.emulator.deployments import OnlineDeployments
+from airflow_azml.emulator.endpoints import OnlineEndpoints
 from airflow_azml.emulator.environments import VenvCache
+from airflow_azml.emulator.executor import Executor
+from airflow_azml.emulator.fleet import Fleet
 from airflow_azml.emulator.identity import IdentityProvider
+from airflow_azml.emulator.images import Images
+from airflow_azml.emulator.model_assets import ModelAssets
+from airflow_azml.emulator.models import Models
 from airflow_azml.emulator.operations import Operations
+from airflow_azml.emulator.run_worker import Site
+from airflow_azml.emulator.runs import Runs
 from airflow_azml.emulator.store import Store
 
 if TYPE_CHECKING:
@@ -40,15 +49,49 @@ class Emulator:
         self.computes = Computes(self.store, self.operations, pace)
         self.code_versions = Assets(self.store, CODE)
         self.environment_versions = Assets(self.store, ENVIRONMENT)
+        self.runs = Runs(self.store)
+        self.executor = Executor(self._site(), self.computes, self.store)
+        self.assets = ModelAssets(self.store)
+        self.models = Models(self.store, self.blobs)
+        self.endpoints = OnlineEndpoints(self.store, self.operations, self.identity, pace)
+        fleet = Fleet(self._images(), self.data / "deployments")
+        self.deployments = OnlineDeployments(self.store, self.operations, self.endpoints, fleet, pace)
         self._stopping = threading.Event()
 
     def start(self) -> None:
         """Take up the work where the last process left it."""
         self.computes.start()
+        self.executor.start()
+        self.endpoints.start()
+        self.deployments.start()
 
     def stop(self) -> None:
         """End every process that the emulator started, then close the store."""
         self._stopping.set()
+        self.executor.stop()
         self.environments.stop()
+        self.deployments.stop()
+        self.endpoints.stop()
         self.computes.stop()
         self.store.close()
+
+    def _site(self) -> Site:
+        return Site(
+            folder=self.data / "runs",
+            runs=self.runs,
+            blobs=self.blobs,
+            environments=self.environments,
+            registered=self.environment_versions,
+            identity=self.identity,
+            local_url=self.local_url,
+            tick=self.pace.tick,
+        )
+
+    def _images(self) -> Images:
+        return Images(
+            codes=self.code_versions,
+            environments=self.environment_versions,
+            venvs=self.environments,
+            blobs=self.blobs,
+            model_files=self.models.files,
+        )

@@ -10,11 +10,13 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import uuid
 from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ class VenvCache:
         with self._guard:
             self._stopping = True
             for builder in self._builders:
-                builder.kill()
+                with suppress(ProcessLookupError):
+                    os.killpg(builder.pid, signal.SIGKILL)
 
     def _build(self, link: Path, packages: list[str], log: Callable[[str], None]) -> None:
         """Build under a name that nobody else uses, then publish it: a killed builder leaves nothing half done."""
@@ -126,6 +129,7 @@ class VenvCache:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
+                start_new_session=True,  # so that what the installer starts ends with it
                 env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_NO_PROGRESS": "1"},
             )
             self._builders.add(builder)

@@ -46,8 +46,10 @@ class IdentityProvider:
         public = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return {"keys": [{**public, "kid": self.key_id, "use": "sig"}]}
 
-    def sign(self, *, issuer: str, tenant: str, audience: str, subject: str = CLIENT_ID) -> str:
-        """Return a signed access token for the audience."""
+    def sign(
+        self, *, issuer: str, tenant: str, audience: str, subject: str = CLIENT_ID, lifetime: int = LIFETIME
+    ) -> str:
+        """Return a signed access token for the audience, valid for so many seconds."""
         now = int(time.time())
         claims = {
             "aud": audience,
@@ -58,7 +60,7 @@ class IdentityProvider:
             "sub": subject,
             "iat": now,
             "nbf": now,
-            "exp": now + LIFETIME,
+            "exp": now + lifetime,
             "ver": "1.0",
         }
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.key_id})

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_azml.emulator.routes import arm, assets_v2, blobs, computes, health, login
+from airflow_azml.emulator.routes import (
+    arm,
+    artifacts,
+    assets_v2,
+    blobs,
+    computes,
+    endpoints,
+    execution,
+    experiments,
+    health,
+    history,
+    login,
+    modelmanagement,
+    models_v2,
+    scoring,
+)
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -12,10 +27,19 @@ if TYPE_CHECKING:
 ROUTERS: tuple[APIRouter, ...] = (
     health.routes,
     blobs.routes,
+    scoring.routes,
     login.routes,
     arm.open_routes,
     arm.routes,
     computes.routes,
     computes.regional,
     assets_v2.routes,
+    artifacts.routes,
+    artifacts.mirror,
+    modelmanagement.routes,
+    models_v2.routes,
+    execution.routes,
+    experiments.routes,
+    history.routes,
+    endpoints.routes,
 )

@@ -1,0 +1,96 @@
+"""The execution service: starting runs (`startrun`: a definition and a zipped project) and cancelling them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from airflow_azml.emulator import projects, run_spec
+from airflow_azml.emulator.access import REGIONAL, World
+from airflow_azml.emulator.faults import bad_request
+from airflow_azml.emulator.runs import RUN_ID
+from airflow_azml.emulator.wire import WORKSPACE_PATH, FoldedQuery, pick, router
+
+MAX_DEFINITION = 10 << 20  # bytes
+
+routes = router("/execution/v1.0" + WORKSPACE_PATH, REGIONAL)
+
+
+async def _form(request: Request) -> AsyncIterator[FormData]:
+    """Read the multipart body; large parts are spooled to disk."""
+    try:
+        async with request.form() as form:
+            yield form
+    except HTTPException as error:
+        raise bad_request(f"The multipart body cannot be read: {error.detail}", code="InvalidMultipart") from error
+
+
+@routes.post("/experiments/{experiment}/startrun")
+def start_run(
+    experiment: str, query: FoldedQuery, world: World, form: Annotated[FormData, Depends(_form)]
+) -> dict[str, str]:
+    """Start a run of a zipped project; `runId` is the caller's, so that it can ask whether an earlier call arrived."""
+    run_id = _run_id(query, experiment)
+    definition = _definition(form)
+    configuration = run_spec.configuration_of(definition)
+    spec = run_spec.read(configuration)
+    project = _project(form, world.executor.incoming / f"{uuid.uuid4().hex}.zip")
+    try:
+        parent = pick(definition, "parentRunId")
+        members = {"parentRunId": parent} if isinstance(parent, str) and parent else {}
+        world.executor.submit(experiment, run_id, configuration, spec, project, **members)
+    except BaseException:  # whatever refused the run: its project is nobody's
+        project.unlink(missing_ok=True)
+        raise
+    return {"runId": run_id}
+
+
+@routes.post("/experiments/{experiment}/runId/{run_id}/cancel")
+def cancel_run(experiment: str, run_id: str, world: World) -> dict[str, str]:
+    """Cancel a run."""
+    run = world.runs.get(run_id, experiment)
+    world.executor.cancel(run["runId"])
+    return {"runId": run["runId"]}
+
+
+def _run_id(query: dict[str, str], experiment: str) -> str:
+    if not RUN_ID.fullmatch(experiment):
+        raise bad_request(f"Experiment name '{experiment}' does not match {RUN_ID.pattern}.", target="experimentName")
+    run_id = query.get("runid") or f"{experiment[:200]}_{int(time.time())}_{uuid.uuid4().hex[:8]}"
+    if not RUN_ID.fullmatch(run_id):
+        raise bad_request(f"Run id '{run_id}' does not match {RUN_ID.pattern}.", target="runId")
+    return run_id
+
+
+def _definition(form: FormData) -> dict[str, Any]:
+    part = form.get("runDefinitionFile")
+    if part is None:
+        raise bad_request("The part 'runDefinitionFile' is required.", target="runDefinitionFile")
+    text = part.file.read(MAX_DEFINITION) if isinstance(part, UploadFile) else part
+    try:
+        definition = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise bad_request(f"'runDefinitionFile' is not valid JSON: {error}", target="runDefinitionFile") from error
+    if not isinstance(definition, dict):
+        raise bad_request("'runDefinitionFile' must hold a JSON object.", target="runDefinitionFile")
+    return definition
+
+
+def _project(form: FormData, path: Path) -> Path:
+    part = form.get("projectZipFile")
+    if not isinstance(part, UploadFile):
+        raise bad_request("The file part 'projectZipFile' is required.", target="projectZipFile")
+    projects.check(part.file)
+    part.file.seek(0)
+    with path.open("wb") as stream:
+        shutil.copyfileobj(part.file, stream)
+    return path
