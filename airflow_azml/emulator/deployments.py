@@ -137,7 +137,7 @@ class OnlineDeployments:
     def _tick(self) -> None:
         for deployment in self._store.all(DEPLOYMENT):
             owner = self._endpoints.find(deployment["endpoint"])
-            if owner and owner["state"] == "Deleting":
+            if owner and owner["state"] == "Deleting" and deployment["state"] != "Deleting":
                 self._remove(_key(deployment))
             elif not self._fleet.busy(_key(deployment)):
                 self._advance(deployment)

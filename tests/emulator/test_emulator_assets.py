@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import pytest
-import requests
 
 CONDA = "name: e\ndependencies:\n  - python=3.11\n  - pip:\n      - requests\n"
 
 
-def upload(emulator, content: dict[str, bytes]) -> str:
-    """Upload files as the v2 SDK does; return the folder's URI."""
-    pending = emulator.arm("POST", "/codes/c/versions/1/startPendingUpload", json={}).json()
-    reference = pending["blobReferenceForConsumption"]
-    address, _, query = reference["credential"]["sasUri"].partition("?")
-    for name, data in content.items():
-        answer = requests.put(
-            f"{address}/src/{name}?{query}", data=data, headers={"x-ms-blob-type": "BlockBlob"}, timeout=30
-        )
-        assert answer.status_code == 201, answer.text
-    return reference["blobUri"] + "/src"
-
-
-def test_code_is_uploaded_and_found_by_its_hash(emulator):
+def test_code_is_uploaded_and_found_by_its_hash(emulator, serving):
     """A code's files go to a place of its own; any later upload of the same content finds it by hash."""
-    uri = upload(emulator, {"score.py": b"x = 1"})
-    assert uri != upload(emulator, {"score.py": b"x = 2"})
+    uri = serving.upload({"score.py": "x = 1"})
+    assert uri != serving.upload({"score.py": "x = 2"})
     properties = {"codeUri": uri, "isAnonymous": True, "properties": {"hash_sha256": "abc", "hash_version": 202208}}
     created = emulator.arm("PUT", "/codes/first/versions/1", json={"properties": properties})
     assert (created.status_code, created.json()["properties"]["codeUri"]) == (201, uri)
