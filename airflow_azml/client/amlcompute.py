@@ -6,13 +6,13 @@ settings are updated, another VM size or priority is refused, since only deletin
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_azml.client.errors import ConflictError, InputError, NotFoundError, ServiceError
 from airflow_azml.client.lifecycle import Kind, Phase, phase_of
 from airflow_azml.client.names import check_compute_name
+from airflow_azml.client.values import seconds_of, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,9 +56,9 @@ class AmlComputeSpec:
         """Check values as a user writes or templates them; numbers may come as text."""
         if not vm_size:
             raise InputError("vm_size", vm_size, "is required, for example STANDARD_DS3_V2")
-        low, high = _number("min_nodes", min_nodes), _number("max_nodes", max_nodes)
-        if high < 1 or low > high:
-            raise InputError("max_nodes", max_nodes, f"must be 1 or more, and not less than min_nodes ({low})")
+        low, high = whole_number("min_nodes", min_nodes), whole_number("max_nodes", max_nodes, at_least=1)
+        if low > high:
+            raise InputError("max_nodes", max_nodes, f"must not be less than min_nodes ({low})")
         priority = next((known for known in PRIORITIES if known.casefold() == str(vm_priority).casefold()), None)
         if priority is None:
             raise InputError("vm_priority", vm_priority, f"must be one of {', '.join(PRIORITIES)}")
@@ -110,20 +110,6 @@ def ensure(computes: Computes, name: str, wanted: AmlComputeSpec) -> Compute:
     return computes.update_scale(name, wanted.scale_settings)
 
 
-def seconds_of(name: str, duration: float | str) -> int:
-    """Return a duration in seconds, given as a number of them or in ISO 8601 (`PT5M`)."""
-    import pendulum  # noqa: PLC0415 - only when a duration is read
-
-    with suppress(TypeError, ValueError, OverflowError):
-        if (seconds := int(float(duration))) >= 0:
-            return seconds
-    with suppress(TypeError, ValueError):
-        parsed = pendulum.parse(duration)  # type: ignore[arg-type]  # what is no text ends in its TypeError
-        if isinstance(parsed, pendulum.Duration):
-            return int(parsed.total_seconds())
-    raise InputError(name, duration, "must be seconds, 0 or more, or an ISO 8601 duration such as PT5M")
-
-
 def _check_same_machine(name: str, there: Compute, wanted: AmlComputeSpec) -> None:
     state = there.provisioning_state
     if state.casefold() == "deleting":
@@ -148,13 +134,3 @@ def _check_same_machine(name: str, there: Compute, wanted: AmlComputeSpec) -> No
                 remedy="Delete the compute first, or choose another name.",
                 permanent=True,
             )
-
-
-def _number(name: str, value: int | str) -> int:
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = -1
-    if number < 0:
-        raise InputError(name, value, "must be a whole number, 0 or more")
-    return number

@@ -85,7 +85,7 @@ class Computes(Service):
         }
         response = self.http.request(
             "PUT",
-            self.arm("computes", check_compute_name(name)),
+            self._url(name),
             operation="create compute",
             params=versions.CLASSIC,
             json=body,
@@ -94,16 +94,14 @@ class Computes(Service):
 
     def get(self, name: str) -> Compute:
         """Return a compute; NotFoundError when there is none."""
-        return Compute.parse(
-            self.http.json("GET", self.arm("computes", name), operation="get compute", params=versions.CLASSIC)
-        )
+        return Compute.parse(self.http.json("GET", self._url(name), operation="get compute", params=versions.CLASSIC))
 
     def update_scale(self, name: str, scale_settings: Mapping[str, Any]) -> Compute:
         """Change minNodeCount, maxNodeCount and nodeIdleTimeBeforeScaleDown of a cluster."""
         # 2019-11-01 flattens this body by one level, see ClusterUpdateProperties in its specification.
         body = {"properties": {"scaleSettings": dict(scale_settings)}}
         response = self.http.request(
-            "PATCH", self.arm("computes", name), operation="update compute", params=versions.CLASSIC, json=body
+            "PATCH", self._url(name), operation="update compute", params=versions.CLASSIC, json=body
         )
         return Compute.parse(response.json(), Operation.started_by(response))
 
@@ -113,14 +111,12 @@ class Computes(Service):
         :param underlying_resource_action: ``Delete`` the machines too, or only ``Detach`` them from the workspace.
         """
         params = {**versions.CLASSIC, "underlyingResourceAction": underlying_resource_action}
-        response = self.http.request(
-            "DELETE", self.arm("computes", name), operation="delete compute", params=params, allow=(404,)
-        )
+        response = self.http.request("DELETE", self._url(name), operation="delete compute", params=params, allow=(404,))
         return None if response.status_code in {204, 404} else Operation.started_by(response)
 
     def nodes(self, name: str) -> tuple[Mapping[str, Any], ...]:
         """Return the nodes of a cluster: nodeId, nodeState, runId."""
-        url = self.arm("computes", name, "listNodes")
+        url = f"{self._url(name)}/listNodes"
         answer = self.http.json("POST", url, operation="list compute nodes", params=versions.CLASSIC, retry="always")
         return tuple(answer.get("nodes") or ())
 
@@ -128,6 +124,9 @@ class Computes(Service):
         """Yield all computes of the workspace."""
         rows = self.http.pages("GET", self.arm("computes"), operation="list computes", params=versions.CLASSIC)
         return (Compute.parse(row) for row in rows)
+
+    def _url(self, name: str) -> str:
+        return self.arm("computes", check_compute_name(name))
 
     def _keep_passwords(self, spec: Mapping[str, Any]) -> None:
         """Check that credentials stand where the specification has them, and tell about the password."""

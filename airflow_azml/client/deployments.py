@@ -72,7 +72,7 @@ class Deployments(Service):
             "sku": spec.get("sku") or {"name": "Default", "capacity": 1},
             "properties": {"endpointComputeType": "Managed", **(spec.get("properties") or {})},
         }
-        url = self._url(check_endpoint_name(endpoint), check_deployment_name(name))
+        url = self._url(endpoint, name)
         response = self.http.request("PUT", url, operation="create deployment", params=versions.ASSETS, json=body)
         return Deployment.parse(response.json(), Operation.started_by(response))
 
@@ -99,11 +99,11 @@ class Deployments(Service):
 
     def list(self, endpoint: str) -> Iterator[Deployment]:
         """Yield the deployments of an endpoint."""
-        url = self.arm("onlineEndpoints", endpoint, "deployments")
+        url = self.arm("onlineEndpoints", check_endpoint_name(endpoint), "deployments")
         return (
             Deployment.parse(row)
             for row in self.http.pages("GET", url, operation="list deployments", params=versions.ASSETS)
         )
 
     def _url(self, endpoint: str, name: str) -> str:
-        return self.arm("onlineEndpoints", endpoint, "deployments", name)
+        return self.arm("onlineEndpoints", check_endpoint_name(endpoint), "deployments", check_deployment_name(name))

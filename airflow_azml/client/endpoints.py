@@ -87,13 +87,11 @@ class Endpoints(Service):
             "identity": given.get("identity") or {"type": "SystemAssigned"},
             "properties": {"authMode": "Key", **(given.get("properties") or {})},
         }
-        return self._put(check_endpoint_name(name), body, "create endpoint")
+        return self._put(name, body, "create endpoint")
 
     def get(self, name: str) -> Endpoint:
         """Return an endpoint; NotFoundError when there is none."""
-        return Endpoint.parse(
-            self.http.json("GET", self.arm("onlineEndpoints", name), operation="get endpoint", params=versions.ASSETS)
-        )
+        return Endpoint.parse(self.http.json("GET", self._url(name), operation="get endpoint", params=versions.ASSETS))
 
     def set_traffic(self, name: str, traffic: Mapping[str, int]) -> Endpoint:
         """Share the traffic out among deployments.
@@ -121,17 +119,13 @@ class Endpoints(Service):
     def delete(self, name: str) -> Operation | None:
         """Delete an endpoint and its deployments; None when there was none."""
         response = self.http.request(
-            "DELETE",
-            self.arm("onlineEndpoints", name),
-            operation="delete endpoint",
-            params=versions.ASSETS,
-            allow=(404,),
+            "DELETE", self._url(name), operation="delete endpoint", params=versions.ASSETS, allow=(404,)
         )
         return None if response.status_code in {204, 404} else Operation.started_by(response)
 
     def keys(self, name: str) -> EndpointKeys:
         """Return the keys that scoring takes."""
-        url = self.arm("onlineEndpoints", name, "listKeys")
+        url = f"{self._url(name)}/listKeys"
         answer = self.http.json("POST", url, operation="list endpoint keys", params=versions.ASSETS, retry="always")
         keys = EndpointKeys(str(answer.get("primaryKey") or ""), str(answer.get("secondaryKey") or ""))
         self.http.secret(keys.primary)
@@ -177,10 +171,11 @@ class Endpoints(Service):
             "POST", url, operation="score", json=payload, headers=headers, auth=None, timeout=(10, timeout)
         )
 
+    def _url(self, name: str) -> str:
+        return self.arm("onlineEndpoints", check_endpoint_name(name))
+
     def _put(self, name: str, body: Mapping[str, Any], operation: str) -> Endpoint:
-        response = self.http.request(
-            "PUT", self.arm("onlineEndpoints", name), operation=operation, params=versions.ASSETS, json=body
-        )
+        response = self.http.request("PUT", self._url(name), operation=operation, params=versions.ASSETS, json=body)
         return Endpoint.parse(response.json(), Operation.started_by(response))
 
 

@@ -49,7 +49,7 @@ class Environments(Service):
         :param version: by default a hash of the spec, so that the same environment is made once.
         """
         check_asset_name(name, "environment name")
-        properties = _normal(spec)
+        properties = normal(spec)
         version = (
             version or hashlib.sha256(json.dumps(properties, sort_keys=True).encode()).hexdigest()[:_VERSION_CHARACTERS]
         )
@@ -73,8 +73,8 @@ class Environments(Service):
         )
 
 
-def _normal(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the properties as they are sent: conda as YAML text."""
+def normal(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties as they are sent: conda as YAML text. InputError when there is nothing to start from."""
     if not spec.get("image") and not spec.get("build"):
         raise InputError("environment", dict(spec), "needs an image (or a build)")
     properties = dict(spec)

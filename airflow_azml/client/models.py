@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.client import versions
 from airflow_azml.client.artifacts import ORIGIN, Artifacts, clean, container_of
 from airflow_azml.client.errors import ConflictError, InputError, InvalidRequestError, NotFoundError
-from airflow_azml.client.names import check_model_name
+from airflow_azml.client.names import check_model_name, check_model_version
 from airflow_azml.client.service import Service
 
 if TYPE_CHECKING:
@@ -151,12 +151,13 @@ class ArmModels(Models):
 
     def get(self, name: str, version: str) -> Model:
         """Return a version; NotFoundError when there is none."""
-        url = self.arm("models", name, "versions", version)
-        return _arm_model(name, self.http.json("GET", url, operation="get model", params=versions.ASSETS))
+        return _arm_model(
+            name, self.http.json("GET", self._url(name, version), operation="get model", params=versions.ASSETS)
+        )
 
     def delete(self, name: str, version: str) -> bool:
         """Delete a version; False when there was none, ConflictError while something uses it."""
-        return self._delete(self.arm("models", name, "versions", version), versions.ASSETS)
+        return self._delete(self._url(name, version), versions.ASSETS)
 
     def list(self, name: str) -> Iterator[Model]:
         """Yield all versions of a model, the newest first; none when there is no such model."""
@@ -201,7 +202,7 @@ class ArmModels(Models):
                 "isAnonymous": False,
             }
         }
-        url = self.arm("models", registration.name, "versions", version)
+        url = self._url(registration.name, version)
         if self.http.request("GET", url, operation="get model", params=versions.ASSETS, allow=(404,)).ok:
             return self.get(registration.name, version)
         try:
@@ -214,6 +215,9 @@ class ArmModels(Models):
                 return self.get(registration.name, version)
             except NotFoundError:
                 raise error from None
+
+    def _url(self, name: str, version: str) -> str:
+        return self.arm("models", check_model_name(name), "versions", check_model_version(version))
 
     def _next_version(self, name: str) -> str:
         try:
@@ -230,13 +234,11 @@ class ModelManagementModels(Models):
 
     def get(self, name: str, version: str) -> Model:
         """Return a version; NotFoundError when there is none."""
-        return _management_model(
-            self.http.json("GET", self.regional(MANAGEMENT, "models", f"{name}:{version}"), operation="get model")
-        )
+        return _management_model(self.http.json("GET", self._url(name, version), operation="get model"))
 
     def delete(self, name: str, version: str) -> bool:
         """Delete a version; False when there was none, ConflictError while something uses it."""
-        return self._delete(self.regional(MANAGEMENT, "models", f"{name}:{version}"))
+        return self._delete(self._url(name, version))
 
     def list(self, name: str, run_id: str | None = None) -> Iterator[Model]:
         """Yield all versions of a model, or those that a run made, the newest first."""
@@ -278,6 +280,9 @@ class ModelManagementModels(Models):
             ),
             lambda: self._registered(run, registration),
         )
+
+    def _url(self, name: str, version: str) -> str:
+        return self.regional(MANAGEMENT, "models", f"{check_model_name(name)}:{check_model_version(version)}")
 
 
 def _arm_model(name: str, raw: Mapping[str, Any]) -> Model:

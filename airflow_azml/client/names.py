@@ -31,6 +31,10 @@ _MODEL = (
     re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}"),
     "1 to 255 letters, digits, '-', '.' or '_', starting with a letter or digit",
 )
+_VERSION = (
+    re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}"),
+    "a version such as 3: letters, digits, '-', '.' or '_', starting with a letter or digit",
+)
 _ENDPOINT = (
     re.compile(r"[a-zA-Z](?:[a-zA-Z0-9-]{1,30}[a-zA-Z0-9])"),
     "3 to 32 letters, digits or '-', starting with a letter, not ending in '-'",
@@ -62,6 +66,11 @@ def check_asset_name(value: str, field: str = "name") -> str:
 def check_model_name(value: str, field: str = "model_name") -> str:
     """Return the name of a model, or raise InputError."""
     return _check(field, value, *_MODEL)
+
+
+def check_model_version(value: str, field: str = "model_version") -> str:
+    """Return the version of a model, or raise InputError."""
+    return _check(field, value, *_VERSION)
 
 
 def check_endpoint_name(value: str, field: str = "endpoint_name") -> str:

@@ -124,7 +124,7 @@ class Runs(Service):
 
     def get(self, run_id: str, experiment: str | None = None) -> Run:
         """Return a run; NotFoundError when there is none."""
-        return Run.parse(self._read(run_id, experiment, operation="get run"))
+        return Run.parse(self._read(check_run_id(run_id), experiment, operation="get run"))
 
     def get_many(self, run_ids: Iterable[str], experiment: str | None = None) -> dict[str, Run]:
         """Return many runs in few requests. An id that is missing may still be a run: ask :meth:`get`."""

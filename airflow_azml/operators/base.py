@@ -73,6 +73,8 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
+        if on_kill not in {"cancel", "detach"}:
+            raise ValueError(f"on_kill {on_kill!r}: must be 'cancel' or 'detach'")
         self.cancel_on_kill = on_kill == "cancel"
         self.target: Target | None = None
 

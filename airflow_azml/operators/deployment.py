@@ -10,6 +10,7 @@ from airflow_azml.task import beside_dag, identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from airflow.sdk import Context
 
@@ -87,14 +88,23 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
         from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.names import deterministic_id  # noqa: PLC0415 - likewise
 
+        spec, environment = self._checked_spec(client, context), self._checked_environment(context)
+        folder = self._checked_folder(context)
         who = identity(context)
         key = deterministic_id((who[0], who[2]), *who)
         target = Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name)
         if _is_made_by(client, target, key):
             self.log.info("%s: adopted, an earlier try of this task has made it", target)
             return target
-        body = self._body(client, context, key)
-        operation = client.deployments.create(self.endpoint_name, self.deployment_name, body).operation
+        properties, tags = spec["properties"], {**(spec.get("tags") or {}), MARKER: key}
+        if folder:
+            code = client.codes.upload(folder, entry_script=self.scoring_script)
+            properties["codeConfiguration"] = {"codeId": code, "scoringScript": self.scoring_script}
+        if environment:
+            properties["environmentId"] = _environment_id(client, environment)
+        operation = client.deployments.create(
+            self.endpoint_name, self.deployment_name, {**spec, "tags": tags}
+        ).operation
         return replace(target, operation_url=operation.url if operation else "")
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
@@ -108,35 +118,46 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
             "scoring_uri": client.endpoints.get(target.parent).scoring_uri,
         }
 
-    def _body(self, client: AzureMLClient, context: Context, key: str) -> dict[str, Any]:
+    def _checked_spec(self, client: AzureMLClient, context: Context) -> dict[str, Any]:
+        """Return the deployment without what has to be uploaded first."""
+        from airflow_azml.client.names import check_model_name, check_model_version  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.values import whole_number  # noqa: PLC0415 - likewise
+
+        name, version = check_model_name(self.model_name), check_model_version(str(self.model_version))
         spec = self.definition(self.spec, context)
         properties: dict[str, Any] = {
-            "model": f"{client.workspace.arm_path}/models/{self.model_name}/versions/{self.model_version}",
+            "model": f"{client.workspace.arm_path}/models/{name}/versions/{version}",
             "instanceType": self.instance_type,
-            **spec.get("properties", {}),
+            **(spec.get("properties") or {}),
         }
-        if self.source_directory:
-            folder = beside_dag(context, self.source_directory)
-            code = client.codes.upload(folder, entry_script=self.scoring_script)
-            properties["codeConfiguration"] = {"codeId": code, "scoringScript": self.scoring_script}
-        if self.environment:
-            properties["environmentId"] = self._environment_id(client, context)
         if self.environment_variables:
             properties["environmentVariables"] = self.environment_variables
-        sku = {"name": "Default", "capacity": int(self.instance_count)}
-        return {"sku": sku, **spec, "tags": {**spec.get("tags", {}), MARKER: key}, "properties": properties}
+        sku = {"name": "Default", "capacity": whole_number("instance_count", self.instance_count, at_least=1)}
+        return {"sku": sku, **spec, "properties": properties}
 
-    def _environment_id(self, client: AzureMLClient, context: Context) -> str:
-        """Return the environment's ARM id; make it when it was described instead of named."""
-        if isinstance(self.environment, str):
-            name, _, version = self.environment.removeprefix("azureml:").partition(":")
-            return self.environment if name.startswith("/") else client.environments.get(name, version).id
-        described = dict(self.environment or {})
-        name = described.pop("name", self.model_name)
-        conda = described.pop("conda_file", None)
-        if conda is not None:
+    def _checked_folder(self, context: Context) -> Path | None:
+        from airflow_azml.client.bundle import project_files  # noqa: PLC0415 - not at parse time
+
+        if not self.source_directory:
+            return None
+        folder = beside_dag(context, self.source_directory)
+        project_files(folder, entry_script=self.scoring_script)
+        return folder
+
+    def _checked_environment(self, context: Context) -> dict[str, Any] | str | None:
+        """Return an ARM id or `name:version` as it was given, or the name and properties of one that was described."""
+        from airflow_azml.client.environments import normal  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.errors import InputError  # noqa: PLC0415 - likewise
+
+        if not isinstance(self.environment, dict):
+            name, _, version = (self.environment or "").removeprefix("azureml:").partition(":")
+            if self.environment and not name.startswith("/") and not (name and version):
+                raise InputError("environment", self.environment, "must be name:version, an ARM id, or a dict")
+            return self.environment
+        described = {"name": self.model_name, **self.environment}
+        if (conda := described.pop("conda_file", None)) is not None:
             described["condaFile"] = self.definition(conda, context, "environment.conda_file")
-        return client.environments.create(name, described).id
+        return normal(described)
 
 
 class AzureMLDeleteOnlineDeploymentOperator(AzureMLWaitingOperator):
@@ -161,6 +182,15 @@ class AzureMLDeleteOnlineDeploymentOperator(AzureMLWaitingOperator):
 
         client.deployments.delete(self.endpoint_name, self.deployment_name)
         return Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name, goal=Goal.GONE)
+
+
+def _environment_id(client: AzureMLClient, environment: dict[str, Any] | str) -> str:
+    """Return the environment's ARM id; make it when it was described instead of named."""
+    if isinstance(environment, dict):
+        return client.environments.create(environment.pop("name"), environment).id
+    given = environment.removeprefix("azureml:")
+    name, _, version = given.partition(":")
+    return given if given.startswith("/") else client.environments.get(name, version).id
 
 
 def _is_made_by(client: AzureMLClient, target: Target, key: str) -> bool:

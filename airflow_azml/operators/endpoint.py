@@ -83,8 +83,9 @@ class AzureMLSetOnlineTrafficOperator(AzureMLWaitingOperator):
     def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - setting it twice is setting it
         """Set it."""
         from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.values import whole_number  # noqa: PLC0415 - likewise
 
-        traffic = {name: int(percent) for name, percent in self.traffic.items()}
+        traffic = {name: whole_number(f"traffic of {name}", percent) for name, percent in self.traffic.items()}
         operation = client.endpoints.set_traffic(self.endpoint_name, traffic).operation
         return Target(Kind.ENDPOINT, self.endpoint_name, operation_url=operation.url if operation else "")
 

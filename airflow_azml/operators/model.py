@@ -68,14 +68,15 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
 
     def act(self, client: AzureMLClient, context: Context) -> Result:
         """Register it, or adopt the version that an earlier try has registered."""
-        from airflow_azml.client.models import Registration  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.names import deterministic_id  # noqa: PLC0415 - likewise
+        from airflow_azml.client.artifacts import clean  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.models import Registration  # noqa: PLC0415 - likewise
+        from airflow_azml.client.names import check_model_name, deterministic_id  # noqa: PLC0415 - likewise
         from airflow_azml.client.workspace import model_page  # noqa: PLC0415 - likewise
 
         who = identity(context)
         registration = Registration(
-            name=self.model_name,
-            path=self.model_path,
+            name=check_model_name(self.model_name),
+            path=clean(self.model_path),
             key=deterministic_id((who[0], who[2]), *who),
             version=self.model_version,
             model_type=self.model_type,

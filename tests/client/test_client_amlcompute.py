@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from client_support import ARM
 
-from airflow_azml.client.amlcompute import AmlComputeSpec, ensure, seconds_of
+from airflow_azml.client.amlcompute import AmlComputeSpec, ensure
 from airflow_azml.client.errors import ConflictError, InputError, ServiceError
+from airflow_azml.client.values import seconds_of
 
 CPU = f"{ARM}/computes/cpu"
 GIVEN = {"vm_size": "STANDARD_DS3_V2", "min_nodes": 0, "max_nodes": 2, "idle_time": 120, "vm_priority": "Dedicated"}
@@ -110,6 +111,7 @@ def test_a_compute_that_is_being_deleted_is_worth_a_retry(client, requests_mock)
         ({"min_nodes": 3}, "max_nodes"),
         ({"min_nodes": "-1"}, "min_nodes"),
         ({"max_nodes": "two"}, "max_nodes"),
+        ({"max_nodes": 1.5}, "max_nodes"),
         ({"vm_priority": "Spot"}, "vm_priority"),
         ({"vm_priority": None}, "vm_priority"),
         ({"idle_time": "5 minutes"}, "idle_time_before_scale_down"),

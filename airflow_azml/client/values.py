@@ -1,0 +1,33 @@
+"""Values as people write or template them: whole numbers and durations, which may come as text.
+
+A value that makes no sense is an InputError that names its field, before anything is sent.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from airflow_azml.client.errors import InputError
+
+
+def whole_number(field: str, value: object, at_least: int = 0) -> int:
+    """Return a whole number, given as one or as text."""
+    with suppress(TypeError, ValueError):
+        number = int(value)  # type: ignore[call-overload]  # what is no number ends in its TypeError
+        if number == float(value) and number >= at_least:  # type: ignore[arg-type]  # likewise
+            return int(number)
+    raise InputError(field, value, f"must be a whole number, {at_least} or more")
+
+
+def seconds_of(field: str, duration: float | str) -> int:
+    """Return a duration in seconds, given as a number of them or in ISO 8601 (`PT5M`)."""
+    import pendulum  # noqa: PLC0415 - only when a duration is read
+
+    with suppress(TypeError, ValueError, OverflowError):
+        if (seconds := int(float(duration))) >= 0:
+            return seconds
+    with suppress(TypeError, ValueError):
+        parsed = pendulum.parse(duration)  # type: ignore[arg-type]  # what is no text ends in its TypeError
+        if isinstance(parsed, pendulum.Duration):
+            return int(parsed.total_seconds())
+    raise InputError(field, duration, "must be seconds, 0 or more, or an ISO 8601 duration such as PT5M")
