@@ -19,9 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until interrupted."""
-    from airflow_azml.emulator.server import serve  # noqa: PLC0415 - `--help` answers without FastAPI
+    """Say how Airflow finds the emulator, then serve until interrupted."""
+    from airflow_azml.emulator.connection import connection_line  # noqa: PLC0415 - `--help` answers without FastAPI
+    from airflow_azml.emulator.server import serve  # noqa: PLC0415 - likewise
 
+    print(connection_line(options.host, options.port, options.tls_port, options.data), flush=True)
     serve(options.host, options.port, options.data, options.tls_port, options.speed)
     return 0
 

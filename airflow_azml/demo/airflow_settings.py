@@ -1,0 +1,51 @@
+"""How the demo's Airflow is set up: small, on the loopback interface, everything in one folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from airflow_azml.demo.processes import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+USERNAME = PASSWORD = "admin"  # noqa: S105 - printed for the user, and good for this machine only
+PASSWORDS_FILE = "passwords.json"
+LOOPBACK = "127.0.0.1,localhost"
+
+
+def base_environment() -> dict[str, str]:
+    """Return our environment without what it says of another Airflow, and without a proxy before this machine."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    for name in ("no_proxy", "NO_PROXY"):
+        environment[name] = ",".join(filter(None, [environment.get(name), LOOPBACK]))
+    return environment
+
+
+def airflow_settings(home: Path, dags: Path, url: str) -> Mapping[str, str]:
+    """Return the settings of an Airflow that answers at `url`, on this machine only."""
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "4",  # the default keeps 32 worker processes
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / PASSWORDS_FILE),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": url.rpartition(":")[2],
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
+        # An edited DAG file shows after seconds instead of minutes.
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+        # The emulator's secret is "local": masked, it would turn every `localhost` in the logs into `***host`.
+        "AIRFLOW__LOGGING__MIN_LENGTH_MASKED_SECRET": "6",
+        # Nobody listens there (see services), but the api-server asks before it reads the files: not a stranger.
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+    }
