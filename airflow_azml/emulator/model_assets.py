@@ -65,7 +65,7 @@ class ModelAssets:
                 wanted = json_patch.patched({name: asset[name] for name in EDITABLE}, operations)
                 asset["description"] = pick_text(wanted, "description", default="")
                 asset["kvTags"] = pick_texts(wanted, "kvTags")
-                asset["properties"] = resources.add_properties(asset["properties"], pick_texts(wanted, "properties"))
+                asset["properties"] = resources.keep_properties(asset["properties"], pick_texts(wanted, "properties"))
                 return asset
         except AbsentError:
             return self.get(asset_id)  # raises

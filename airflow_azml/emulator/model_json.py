@@ -75,7 +75,7 @@ def patch_v1(model: Document, operations: Any) -> None:
     editable = {"kvTags": model["tags"], **{name: model[name] for name in V1_EDITABLE}}
     wanted = json_patch.patched(editable, operations)
     model["tags"] = pick_texts(wanted, "kvTags")
-    model["properties"] = resources.add_properties(model["properties"], pick_texts(wanted, "properties"))
+    model["properties"] = resources.keep_properties(model["properties"], pick_texts(wanted, "properties"))
     model["datasets"] = _objects(wanted, "datasets")
     model["resourceRequirements"] = pick_object(wanted, "resourceRequirements") or None
     model.update({name: _text(wanted, name) for name in ("description", "sampleInputData", "sampleOutputData")})
@@ -116,7 +116,8 @@ def update_v2(model: Document, fields: dict[str, Any]) -> None:
     if list(map(tuple, model["locations"])) != fields["locations"]:
         raise bad_request("Asset paths cannot be updated.", code="UserError", target="modelUri")
     model.update({name: fields[name] for name in ("description", "tags", "stage", "isArchived")})
-    model["properties"] = resources.add_properties(model["properties"], fields["properties"])
+    present = model["properties"]
+    model["properties"] = resources.keep_properties(present, {**present, **fields["properties"]})
 
 
 def render_v2(model: Document) -> dict[str, Any]:

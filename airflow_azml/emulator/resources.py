@@ -64,9 +64,9 @@ def parse_reference(reference: str, collection: str) -> tuple[str, str]:
     return match["name"], match["version"]
 
 
-def add_properties(present: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
-    """Return an asset's properties with the new ones; refuse to change one: they are immutable."""
-    changed = [name for name, value in wanted.items() if present.get(name, value) != value]
-    if changed:
-        raise bad_request(f"Properties cannot be changed once they are set: {', '.join(changed)}.", target="properties")
-    return {**present, **wanted}
+def keep_properties(present: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
+    """Return the properties as wanted; refuse to change or lose one: they can only be added."""
+    broken = [name for name, value in present.items() if wanted.get(name) != value]
+    if broken:
+        raise bad_request(f"Properties cannot be changed once they are set: {', '.join(broken)}.", target="properties")
+    return wanted

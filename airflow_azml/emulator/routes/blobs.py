@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from xml.etree import ElementTree as ET  # only written here, never parsed
 
 import anyio
@@ -107,7 +107,7 @@ def get_blob(container: str, name: str, request: Request, blobs: Blobs) -> Respo
     if (start, end) != (0, blob.size):
         status, headers["Content-Range"] = 206, f"bytes {start}-{end - 1}/{blob.size}"
     headers["Content-Length"] = str(end - start)
-    return StreamingResponse(_read(blob, start, end), status, headers)
+    return StreamingResponse(read(blob, start, end), status, headers)
 
 
 @routes.put("/{container}/{name:path}")
@@ -117,9 +117,7 @@ async def put_blob(container: str, name: str, request: Request, blobs: Blobs) ->
     if operation not in WRITES:
         raise not_implemented("PUT blob, comp =", operation)
     with blobs.upload() as file:
-        async with await anyio.open_file(file, "wb") as stream:
-            async for chunk in request.stream():
-                await stream.write(chunk)
+        await receive(request, file)
         return await run_in_threadpool(WRITES[operation], blobs, container, name, request, file)
 
 
@@ -128,6 +126,13 @@ def delete_blob(container: str, name: str, request: Request, blobs: Blobs) -> Re
     """Delete Blob."""
     blobs.delete(container, name)
     return Response(status_code=202, headers=_common(request))
+
+
+async def receive(request: Request, file: Path, mode: Literal["wb", "ab"] = "wb") -> None:
+    """Write the request's body to the file, without holding it in memory."""
+    async with await anyio.open_file(file, mode) as stream:
+        async for chunk in request.stream():
+            await stream.write(chunk)
 
 
 def _put_block_blob(blobs: BlobStore, container: str, name: str, request: Request, file: Path) -> Response:
@@ -212,7 +217,7 @@ def _range(request: Request, size: int) -> tuple[int, int]:
     return start, min(last + 1, size)
 
 
-def _read(blob: Blob, start: int, end: int) -> Iterator[bytes]:
+def read(blob: Blob, start: int, end: int) -> Iterator[bytes]:
     """Read no further than promised: a log may grow meanwhile."""
     with blob.path.open("rb") as stream:
         stream.seek(start)
