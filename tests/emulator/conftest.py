@@ -1,132 +1,14 @@
-"""An emulator in a process of its own, as users start it, and a small client that signs in to it."""
+"""Fixtures of the emulator's tests: deploying to it, step by step as a v2 client does."""
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
 import uuid
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import requests
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-WORKSPACE = (
-    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local"
-    "/providers/Microsoft.MachineLearningServices/workspaces/local"
-)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass
-class EmulatorProcess:
-    """A running emulator: start, stop, call with a token."""
-
-    data: Path
-    port: int = field(default_factory=free_port)
-    tls_port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-    _token: str = ""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def tls_url(self) -> str:
-        return f"https://127.0.0.1:{self.tls_port}"
-
-    def start(self) -> EmulatorProcess:
-        command = [sys.executable, "-m", "airflow_azml.emulator", "--port", str(self.port)]
-        command += ["--tls-port", str(self.tls_port), "--data", str(self.data)]
-        with (self.data.parent / "emulator.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        for _ in range(300):
-            try:
-                if requests.get(f"{self.url}/health", timeout=5).ok:
-                    return self
-            except requests.ConnectionError:
-                time.sleep(0.1)
-            if self.process.poll() is not None:
-                break
-        raise AssertionError((self.data.parent / "emulator.log").read_text())
-
-    def stop(self) -> None:
-        if self.process:
-            self.process.terminate()
-            self.process.wait(timeout=30)
-
-    def kill(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait(timeout=30)
-
-    @property
-    def token(self) -> str:
-        if not self._token:
-            form = {
-                "grant_type": "client_credentials",
-                "client_id": "local",
-                "client_secret": "local",
-                "scope": "https://management.azure.com/.default",
-            }
-            answer = requests.post(f"{self.url}/local/oauth2/v2.0/token", data=form, timeout=10)
-            self._token = answer.json()["access_token"]
-        return self._token
-
-    def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Call a path (or an absolute URL that the emulator handed out) with a valid token."""
-        url = path if path.startswith("http") else self.url + path
-        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
-        return requests.request(method, url, headers=headers, timeout=60, **options)
-
-    def arm(self, method: str, path: str = "", **options: Any) -> requests.Response:
-        """Call a path below the workspace on Resource Manager."""
-        params = {"api-version": "2023-10-01", **options.pop("params", {})}
-        return self.call(method, WORKSPACE + path, params=params, **options)
-
-
-def wait_until(condition: Any, seconds: float = 60) -> Any:
-    """Return the condition's first true value; fail when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds} s: {condition}")
-
-
-@pytest.fixture(scope="session")
-def until() -> Any:
-    """`wait_until`, for test modules, which cannot import this file."""
-    return wait_until
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
-    """One emulator for a module's tests."""
-    process = EmulatorProcess(tmp_path_factory.mktemp("emulator") / "data").start()
-    yield process
-    process.stop()
-
-
-@pytest.fixture
-def fresh_emulator(tmp_path: Path) -> Iterator[EmulatorProcess]:
-    """An emulator for one test, to be killed and restarted at will."""
-    process = EmulatorProcess(tmp_path / "data").start()
-    yield process
-    process.stop()
+from emulator_process import EmulatorProcess, wait_until
 
 
 @dataclass

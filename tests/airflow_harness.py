@@ -1,0 +1,152 @@
+"""Airflow's own task runner without its database: tasks are rendered, executed, deferred and resumed as in a worker.
+
+Only the supervisor's end is played: XComs and rendered fields are kept in dictionaries. A deferred task's trigger is
+rebuilt from what would stand in the database, run in an event loop, and the task resumed with its event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+import structlog
+from airflow.sdk import DAG
+from airflow.sdk.api.datamodels._generated import DagRun, TaskInstance, TIRunContext
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import DeferTask, GetXCom, SetRenderedFields, SetXCom, XComResult
+from airflow.sdk.execution_time.supervisor import set_supervisor_comms
+from airflow.sdk.serde import deserialize, serialize
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@dataclass
+class Outcome:
+    """How one process of a task ended.
+
+    :param state: success, failed, up_for_retry, deferred or up_for_reschedule.
+    :param message: what the task told its supervisor at the end.
+    :param error: the exception that it ended with.
+    """
+
+    state: str
+    message: Any
+    error: BaseException | None
+    harness: Airflow
+    task: Any
+
+    @property
+    def xcom(self) -> dict[str, Any]:
+        return self.harness.xcoms[self.task.task_id]
+
+    @property
+    def result(self) -> Any:
+        """Return what the task pushed, which must be plain JSON."""
+        assert self.state == "success", f"{self.state}: {self.error}"
+        return json.loads(json.dumps(self.xcom.get("return_value")))
+
+    @property
+    def trigger(self) -> Any:
+        """Rebuild the trigger from what stands in the database."""
+        assert isinstance(self.message, DeferTask), f"{self.state}: {self.error}"
+        stored = json.loads(json.dumps(self.message.trigger_kwargs))
+        module, _, name = self.message.classpath.rpartition(".")
+        return getattr(import_module(module), name)(**deserialize(stored))
+
+
+@dataclass
+class Airflow:
+    """One DAG run in which tasks are run one by one.
+
+    :param fileloc: where the DAG file would be: paths of its tasks are relative to its folder.
+    """
+
+    fileloc: str = __file__
+    dag_id: str = "shop"
+    run_id: str = "manual__1"
+    params: dict[str, Any] = field(default_factory=dict)
+    xcoms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rendered: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def dag(self) -> DAG:
+        dag = DAG(self.dag_id, schedule=None, start_date=NOW, params=self.params)
+        dag.fileloc = self.fileloc
+        return dag
+
+    def run(self, operator: type, *, try_number: int = 1, max_tries: int | None = None, **fields: Any) -> Outcome:
+        """Make a task of the operator and run its try.
+
+        :param max_tries: of the task instance; a clear has set it to the tries so far plus the task's retries.
+        """
+        with self.dag():
+            task = operator(task_id=fields.pop("task_id", "task"), **fields)
+        return self.run_task(task, try_number, task.retries if max_tries is None else max_tries)
+
+    def run_task(self, task: Any, try_number: int = 1, max_tries: int = 0, **server: Any) -> Outcome:
+        """Run one process of a task, from rendering to its end."""
+        ti = self.instance(task, try_number, max_tries, **server)
+        with set_supervisor_comms(_Supervisor(self, task.task_id)):
+            context, log = ti.get_template_context(), structlog.get_logger("task")
+            state, message, error = task_runner.run(ti, context, log)
+            task_runner.finalize(ti, state, context, log, error)
+        return Outcome(state.value, message, error, self, ti.task)
+
+    def instance(self, task: Any, try_number: int = 1, max_tries: int = 0, **server: Any) -> Any:
+        """Return the task instance as Airflow's worker makes it."""
+        dag_run = DagRun(
+            dag_id=self.dag_id, run_id=self.run_id, logical_date=NOW, data_interval_start=NOW, data_interval_end=NOW,
+            run_after=NOW, start_date=NOW, end_date=None, run_type="manual", state="running",
+            consumed_asset_events=[], partition_key=None,
+        )  # fmt: skip
+        retry = try_number <= max_tries
+        said = TIRunContext(dag_run=dag_run, max_tries=max_tries, should_retry=retry, start_date=NOW, **server)
+        what = TaskInstance(
+            id=uuid.uuid4(), task_id=task.task_id, dag_id=self.dag_id, run_id=self.run_id, try_number=try_number,
+            dag_version_id=uuid.uuid4(),
+        )  # fmt: skip
+        return task_runner.RuntimeTaskInstance.model_construct(
+            **what.model_dump(), task=task, _ti_context_from_server=said, max_tries=max_tries, start_date=NOW,
+            state="running",
+        )  # fmt: skip
+
+    def trigger_event(self, deferred: Outcome) -> dict[str, Any]:
+        """Run the deferred task's trigger to its event, as the triggerer does, and store the event."""
+
+        async def first() -> Any:
+            return await anext(deferred.trigger.run())
+
+        payload: dict[str, Any] = json.loads(json.dumps(asyncio.run(first()).payload))
+        return payload
+
+    def resume(self, deferred: Outcome, event: dict[str, Any]) -> Outcome:
+        """Run the process that goes on after the trigger's event."""
+        return self.run_task(
+            deferred.task, next_method=deferred.message.next_method, next_kwargs=serialize({"event": event})
+        )
+
+    def finish(self, outcome: Outcome) -> Outcome:
+        """Run a task's trigger and resume it, when it is deferred."""
+        return self.resume(outcome, self.trigger_event(outcome)) if outcome.state == "deferred" else outcome
+
+
+@dataclass
+class _Supervisor:
+    """The other end of a task's process."""
+
+    harness: Airflow
+    task_id: str
+
+    def send(self, msg: Any) -> Any:
+        match msg:
+            case SetXCom():
+                self.harness.xcoms.setdefault(msg.task_id, {})[msg.key] = msg.value
+            case SetRenderedFields():
+                self.harness.rendered[self.task_id] = msg.rendered_fields
+            case GetXCom():
+                return XComResult(key=msg.key, value=self.harness.xcoms.get(msg.task_id, {}).get(msg.key))
+        return None
