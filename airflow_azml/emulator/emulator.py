@@ -69,8 +69,7 @@ class Emulator:
         """End every process that the emulator started, then close the store."""
         self._stopping.set()
         self.executor.stop()
-        self.environments.stop()
-        self.deployments.stop()
+        self.deployments.stop()  # and the environments that are being built
         self.endpoints.stop()
         self.computes.stop()
         self.store.close()

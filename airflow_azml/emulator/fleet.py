@@ -72,6 +72,7 @@ class Fleet:
     def stop(self) -> None:
         """End all processes and what brings them up."""
         self._stopping.set()
+        self._images.stop()
         for worker in list(self._workers.values()):
             worker.join()
         for container in self._containers.values():

@@ -67,6 +67,10 @@ class Images:
         self._codes, self._environments, self._venvs, self._blobs = codes, environments, venvs, blobs
         self._model_files = model_files
 
+    def stop(self) -> None:
+        """End the builds that are under way; they raise EnvironmentBuildError."""
+        self._venvs.stop()
+
     def check(self, spec: dict[str, Any]) -> None:
         """Refuse a deployment that refers to what is not there."""
         self._codes.resolve(spec["codeConfiguration"]["codeId"])

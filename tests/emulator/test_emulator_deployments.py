@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
+
+from airflow_azml.emulator.deployment_spec import DEFAULTS
 
 SCRIPT = """
 import os
@@ -220,6 +223,23 @@ def test_a_deployment_under_way_survives_a_crash(fresh_serving, until):
     assert score(fresh_serving, "interrupted", "blue")["version"] == 1
 
 
+def test_stopping_does_not_fail_what_is_being_built(fresh_serving, until):
+    """An emulator that is stopped while it builds an environment goes on building when it is back."""
+    serving, emulator = fresh_serving, fresh_serving.emulator
+    with socket.create_server(("127.0.0.1", 0)) as silent_index:
+        serving.endpoint("building")
+        index = f"--index-url http://127.0.0.1:{silent_index.getsockname()[1]}/simple"
+        image = {"image": "i", "condaFile": f"dependencies: [{{pip: ['{index}', absent]}}]"}
+        environment = serving.put("/environments/e/versions/1", {"properties": image})
+        serving.begin("building", "blue", ONE, environmentId=environment)
+        path = "/onlineEndpoints/building/deployments/blue"
+        until(lambda: "Building" in emulator.arm("POST", f"{path}/getLogs", json={}).json()["content"])
+        emulator.stop()
+        emulator.start()
+        assert emulator.arm("GET", path).json()["properties"]["provisioningState"] == "Creating"
+        emulator.stop()
+
+
 @pytest.mark.parametrize(
     ("name", "change", "status", "words"),
     [
@@ -265,3 +285,25 @@ def test_a_script_that_is_not_in_the_code_is_named(serving, until):
     message = until(lambda: ended(serving, answer))["error"]["message"]
     assert "'score.py'" in message
     assert "other.py" in message
+
+
+@pytest.mark.parametrize("value", [None, True, 5, 1.5, "", "\0", "x" * 3000, [], ["a"], {}, {"a": 1}, {"a": {"b": []}}])
+def test_no_body_is_too_odd_for_an_answer(serving, value):
+    """Whatever a member's value is, the answer is a success or a refusal with a reason, never a 500."""
+    serving.endpoint("odd")
+    path = "/onlineEndpoints/odd"
+    properties = {"authMode": "Key", "traffic": {}, "mirrorTraffic": {}, "properties": {}, "description": ""}
+    spec = dict.fromkeys(DEFAULTS) | {"environmentId": "x", "codeConfiguration": {"codeId": "x", "scoringScript": "s"}}
+    bodies = [(path, value), (path, {"properties": value}), (f"{path}/deployments/blue", {"properties": value})]
+    bodies += [(path, {"location": "l", "properties": {**properties, member: value}}) for member in properties]
+    deployment = f"{path}/deployments/blue"
+    bodies += [(deployment, {"location": "l", "properties": {**spec, member: value}}) for member in spec]
+    bodies += [(deployment, {"location": "l", "properties": spec, member: value}) for member in ("tags", "sku")]
+    bodies += [("/environments/odd/versions/1", {"properties": {"image": value, "condaFile": value}})]
+    bodies += [("/codes/odd/versions/1", {"properties": {"codeUri": value, "properties": value}})]
+    for where, body in bodies:
+        answer = serving.emulator.arm("PUT", where, json=body)
+        assert answer.status_code in {200, 201, 400, 404, 409, 501}, (where, body, answer.text)
+    for action in ("listKeys", "regenerateKeys", "token"):
+        answer = serving.emulator.arm("POST", f"{path}/{action}", json={"keyType": value, "keyValue": value})
+        assert answer.status_code in {200, 202, 400, 409}, (action, answer.text)

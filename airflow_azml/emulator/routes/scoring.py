@@ -73,7 +73,7 @@ def _choose(world: Emulator, endpoint: Document, wanted: str | None) -> Document
 def _forward(port: int | None, deployment: Document, request: Request, target: str, body: bytes) -> Response:
     if port is None:
         return PlainTextResponse("no healthy upstream", 503)
-    timeout = deployment_spec.request_timeout(deployment["served"]["spec"])
+    timeout = deployment_spec.request_timeout((deployment["served"] or deployment)["spec"])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     headers = {"Content-Type": request.headers.get("content-type", "application/json")}
     try:
