@@ -12,7 +12,7 @@ from airflow_azml.client.service import Service
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow_azml.client.runs import Run
+    from airflow_azml.client.history import Run
 
 ARTIFACT = "artifact/v2.0"
 ORIGIN = "ExperimentRun"

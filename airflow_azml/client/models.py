@@ -20,8 +20,8 @@ from airflow_azml.client.service import Service
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from airflow_azml.client.history import Run
     from airflow_azml.client.http import Transport
-    from airflow_azml.client.runs import Run
     from airflow_azml.client.workspace import Routing, Workspace
 
 MANAGEMENT = "modelmanagement/v1.0"

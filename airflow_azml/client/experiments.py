@@ -1,0 +1,82 @@
+"""Experiments: the names under which runs are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_azml.client.names import check_experiment_name
+from airflow_azml.client.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+HISTORY = "history/v1.0"
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An experiment.
+
+    :param id: its GUID.
+    :param raw: the answer's JSON.
+    """
+
+    name: str
+    id: str
+    description: str
+    tags: Mapping[str, str]
+    raw: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> Experiment:
+        """Read the service's JSON."""
+        return cls(
+            name=str(raw.get("name") or ""),
+            id=str(raw.get("experimentId") or ""),
+            description=str(raw.get("description") or ""),
+            tags=raw.get("tags") or {},
+            raw=raw,
+        )
+
+
+class Experiments(Service):
+    """List, read and create experiments."""
+
+    def list(self, *, include_archived: bool = False) -> Iterator[Experiment]:
+        """Yield the experiments of the workspace."""
+        # Not GET .../experiments, which the REST article shows: no published specification has it.
+        body = {"viewType": "All" if include_archived else "ActiveOnly", "top": _PAGE}
+        url = self.regional(HISTORY) + "/experiments:query"
+        rows = self.http.pages("POST", url, operation="query experiments", json=body, retry="always")
+        return (Experiment.parse(row) for row in rows)
+
+    def get(self, name: str) -> Experiment:
+        """Return an experiment; NotFoundError when there is none."""
+        return Experiment.parse(
+            self.http.json("GET", self.regional(HISTORY, "experiments", name), operation="get experiment")
+        )
+
+    def create(self, name: str) -> Experiment:
+        """Create an experiment, or return the one of that name."""
+        url = self.regional(HISTORY, "experiments", check_experiment_name(name))
+        response = self.http.request("GET", url, operation="get experiment", allow=(404,))
+        if response.status_code == 404:  # noqa: PLR2004 - it is new
+            return Experiment.parse(self.http.json("POST", url, operation="create experiment", retry="always"))
+        return Experiment.parse(response.json())
+
+    def update(self, name: str, *, tags: Mapping[str, str] | None = None, description: str | None = None) -> Experiment:
+        """Add or change tags, change the description; return the experiment as it is now."""
+        body: dict[str, Any] = {"tags": {key: str(value) for key, value in (tags or {}).items()}}
+        if description is not None:
+            body["description"] = description
+        return self._patch(name, body, "update experiment")
+
+    def archive(self, name: str, *, restore: bool = False) -> Experiment:
+        """Hide an experiment from lists, or bring it back; the service deletes none."""
+        return self._patch(name, {"archive": not restore}, "archive experiment")
+
+    def _patch(self, name: str, body: Mapping[str, Any], operation: str) -> Experiment:
+        url = self.regional(HISTORY, "experimentids", self.get(name).id)
+        return Experiment.parse(self.http.json("PATCH", url, operation=operation, json=body))
