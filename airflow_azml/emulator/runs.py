@@ -24,7 +24,7 @@ KIND, EXPERIMENT, DEFINITION = "run", "experiment", "rundefinition"
 RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}", re.ASCII)  # the specification's pattern; for experiments too
 TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
 STARTED = frozenset({"Running", "Finalizing"})
-WRITABLE = ("displayName", "name", "description", "hidden", "runType", "parentRunId", "scriptName", "target")
+WRITABLE = ("displayName", "name", "description", "hidden", "runType", "scriptName", "target")
 
 
 class Runs:
@@ -43,6 +43,7 @@ class Runs:
         found = self.find_experiment(name)
         if found:
             return found
+        _check_name(name, "Experiment name")
         experiment = {"experimentId": str(uuid.uuid4()), "name": name, "createdUtc": now(), "tags": {}}
         if self._store.add(EXPERIMENT, name, experiment):
             return experiment
@@ -120,6 +121,7 @@ class Runs:
         :param work: what the executor needs to know; without it the run is interactive.
         :param members: of the Run.
         """
+        _check_name(run_id, "Run id")
         experiment = self.ensure_experiment(experiment_name)
         parent = self.find(members.get("parentRunId") or "")
         run_uuid = str(uuid.uuid4())
@@ -198,6 +200,11 @@ class Runs:
             run.setdefault("startTimeUtc", now())
         if status in TERMINAL:
             run["endTimeUtc"] = now()
+
+
+def _check_name(name: str, what: str) -> None:
+    if not RUN_ID.fullmatch(name):
+        raise faults.bad_request(f"{what} '{name}' does not match {RUN_ID.pattern}.", target=name)
 
 
 def error(code: str, message: str) -> Document:

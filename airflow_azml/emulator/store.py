@@ -51,15 +51,17 @@ class Store:
 
     def get_many(self, kind: str, keys: Iterable[str]) -> dict[str, Document]:
         """Return the documents that exist, under the keys as they were asked for."""
-        asked = {key.casefold(): key for key in keys}
-        wanted = list(asked)
+        asked: dict[bytes, list[str]] = {}
+        for key in keys:
+            asked.setdefault(_folded(key), []).append(key)
+        wanted = [spellings[0] for spellings in asked.values()]
         found: dict[str, Document] = {}
         for start in range(0, len(wanted), VARIABLES_PER_QUERY):
             chunk = wanted[start : start + VARIABLES_PER_QUERY]
             marks = ",".join("?" * len(chunk))
             query = f"SELECT key, body FROM documents WHERE kind=? AND key IN ({marks})"  # noqa: S608 - only marks
             for key, body in self._rows(query, (kind, *chunk)):
-                found[asked[key.casefold()]] = json.loads(body)
+                found |= {spelling: json.loads(body) for spelling in asked[_folded(key)]}
         return found
 
     def put(self, kind: str, key: str, document: Document) -> Document:
@@ -121,3 +123,8 @@ class Store:
     def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[str, str]]:
         with self._lock:
             return self._database.execute(query, values).fetchall()
+
+
+def _folded(key: str) -> bytes:
+    """Fold as SQLite's NOCASE does: ASCII letters only."""
+    return key.encode().lower()

@@ -38,16 +38,19 @@ def router(prefix: str = "", dependencies: Sequence[params.Depends] = ()) -> API
     return APIRouter(prefix=prefix, dependencies=dependencies, route_class=AnyCaseRoute)
 
 
+def read_json(raw: bytes, what: str) -> Any:
+    """Parse JSON that can be stored and answered again; raise the 400 of the service otherwise."""
+    try:
+        value = json.loads(raw)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # NaN, 1e999 and half characters have no answer
+    except (ValueError, RecursionError) as error:
+        raise bad_request(f"{what} is not valid JSON: {error}", code="InvalidJson") from error
+    return value
+
+
 async def _json_body(request: Request) -> Any:
     raw = await request.body()
-    if not raw.strip():
-        return {}
-    try:
-        body = json.loads(raw)
-        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()  # NaN, 1e999 and half characters have no answer
-    except (ValueError, RecursionError) as error:
-        raise bad_request(f"The request body is not valid JSON: {error}", code="InvalidJson") from error
-    return body
+    return read_json(raw, "The request body") if raw.strip() else {}
 
 
 async def _json_object(body: Annotated[Any, Depends(_json_body)]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 import uuid
@@ -17,8 +16,7 @@ from starlette.exceptions import HTTPException
 from airflow_azml.emulator import projects, run_spec
 from airflow_azml.emulator.access import REGIONAL, World
 from airflow_azml.emulator.faults import bad_request
-from airflow_azml.emulator.runs import RUN_ID
-from airflow_azml.emulator.wire import WORKSPACE_PATH, FoldedQuery, pick, router
+from airflow_azml.emulator.wire import WORKSPACE_PATH, FoldedQuery, pick, read_json, router
 
 MAX_DEFINITION = 10 << 20  # bytes
 
@@ -39,7 +37,7 @@ def start_run(
     experiment: str, query: FoldedQuery, world: World, form: Annotated[FormData, Depends(_form)]
 ) -> dict[str, str]:
     """Start a run of a zipped project; `runId` is the caller's, so that it can ask whether an earlier call arrived."""
-    run_id = _run_id(query, experiment)
+    run_id = query.get("runid") or f"{experiment[:200]}_{int(time.time())}_{uuid.uuid4().hex[:8]}"
     definition = _definition(form)
     configuration = run_spec.configuration_of(definition)
     spec = run_spec.read(configuration)
@@ -62,24 +60,12 @@ def cancel_run(experiment: str, run_id: str, world: World) -> dict[str, str]:
     return {"runId": run["runId"]}
 
 
-def _run_id(query: dict[str, str], experiment: str) -> str:
-    if not RUN_ID.fullmatch(experiment):
-        raise bad_request(f"Experiment name '{experiment}' does not match {RUN_ID.pattern}.", target="experimentName")
-    run_id = query.get("runid") or f"{experiment[:200]}_{int(time.time())}_{uuid.uuid4().hex[:8]}"
-    if not RUN_ID.fullmatch(run_id):
-        raise bad_request(f"Run id '{run_id}' does not match {RUN_ID.pattern}.", target="runId")
-    return run_id
-
-
 def _definition(form: FormData) -> dict[str, Any]:
     part = form.get("runDefinitionFile")
     if part is None:
         raise bad_request("The part 'runDefinitionFile' is required.", target="runDefinitionFile")
-    text = part.file.read(MAX_DEFINITION) if isinstance(part, UploadFile) else part
-    try:
-        definition = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise bad_request(f"'runDefinitionFile' is not valid JSON: {error}", target="runDefinitionFile") from error
+    raw = part.file.read(MAX_DEFINITION) if isinstance(part, UploadFile) else part.encode()
+    definition = read_json(raw, "'runDefinitionFile'")
     if not isinstance(definition, dict):
         raise bad_request("'runDefinitionFile' must hold a JSON object.", target="runDefinitionFile")
     return definition

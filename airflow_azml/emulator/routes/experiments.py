@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from airflow_azml.emulator import history_query
 from airflow_azml.emulator.access import REGIONAL, Base, World
 from airflow_azml.emulator.faults import bad_request
-from airflow_azml.emulator.runs import RUN_ID, now
+from airflow_azml.emulator.runs import now
 from airflow_azml.emulator.store import Document
 from airflow_azml.emulator.wire import WORKSPACE_PATH, JsonBody, JsonObject, pick, pick_object, pick_text, router
 
@@ -32,8 +32,6 @@ def get_experiment(experiment: str, world: World) -> dict[str, Any]:
 @routes.post("/experiments/{experiment}")
 def create_experiment(experiment: str, world: World) -> dict[str, Any]:
     """Create an experiment; the one that exists is returned as it is."""
-    if not RUN_ID.fullmatch(experiment):
-        raise bad_request(f"Experiment name '{experiment}' does not match {RUN_ID.pattern}.", target="experimentName")
     return world.runs.ensure_experiment(experiment)
 
 

@@ -212,7 +212,8 @@ def _add_or_modify(world: Emulator, experiment: str | None, run_id: str, body: D
     changes = _create_run(body)
     run = world.runs.find(run_id)
     if run is None and experiment:
-        run = world.runs.create(experiment, run_id)
+        parent = {"parentRunId": changes["parentRunId"]} if "parentRunId" in changes else {}
+        run = world.runs.create(experiment, run_id, **parent)
     run = world.runs.get(run_id, experiment) if run is None else run
     if experiment and run["experimentName"].casefold() != experiment.casefold():
         raise not_found(run_id)
@@ -226,9 +227,8 @@ def _create_run(body: Document) -> Document:
     texts = ("name", "displayName", "description", "runType", "parentRunId", "scriptName", "target", "status")
     changes: Document = {name: pick_text(body, name) for name in texts if pick(body, name) is not None}
     for name in ("tags", "properties"):
-        changes[name] = {
-            key: value if isinstance(value, str) else str(value) for key, value in pick_object(body, name).items()
-        }
+        values = pick_object(body, name)  # the SDK tags with numbers and with nothing at all
+        changes[name] = {key: "" if value is None else str(value) for key, value in values.items()}
     if isinstance(hidden := pick(body, "hidden"), bool):
         changes["hidden"] = hidden
     return changes

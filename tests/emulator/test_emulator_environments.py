@@ -1,0 +1,92 @@
+"""Environments: built once from pip packages, never half built; what cannot be honoured is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from airflow_azml.emulator.environments import EnvironmentBuildError, VenvCache, masked, requirements
+
+
+def wheel_source(folder, name="tinything", version="1.0"):
+    """A package that needs nothing from an index."""
+    package = folder / name
+    package.mkdir()
+    setup = f"from setuptools import setup\nsetup(name='{name}', version='{version}', py_modules=['{name}'])\n"
+    (package / "setup.py").write_text(setup)
+    (package / f"{name}.py").write_text("answer = 42\n")
+    return package
+
+
+def test_pip_packages_are_read_and_the_rest_is_named():
+    """Conda channels and another Python are named; this Python and pip itself are no trouble."""
+    this = f"{sys.version_info.major}.{sys.version_info.minor}"
+    conda = {"dependencies": [f"python={this}", "pip", "numpy=1.2", {"pip": ["a==1", "b"]}]}
+    assert requirements(conda) == (["a==1", "b"], [requirements({"dependencies": ["numpy=1.2"]})[1][0]])
+    assert "numpy=1.2" in requirements(conda)[1][0]
+    assert "python=2.7" in requirements({"dependencies": ["python=2.7"]})[1][0]
+    assert requirements({"dependencies": ["python>=2"]})[0] == []
+
+
+@pytest.mark.parametrize("conda", [None, [], {}, {"dependencies": None}, {"dependencies": "x"}, {"dependencies": [{}]}])
+def test_a_specification_without_packages_asks_for_nothing(conda):
+    """Odd or empty specifications are an empty list, not an error."""
+    assert requirements(conda) == ([], [])
+
+
+def test_a_password_in_an_index_url_is_hidden():
+    """What is logged names the host of an index, never its credentials."""
+    assert masked("--index-url https://me:secret@host/simple") == "--index-url https://***@host/simple"
+
+
+def test_an_environment_is_built_once_and_has_its_packages(tmp_path):
+    """Two that want the same packages at the same time get one build, in which the package can be imported."""
+    lines, pythons = [], []
+    cache = VenvCache(tmp_path / "environments")
+    package = str(wheel_source(tmp_path))
+    threads = [threading.Thread(target=lambda: pythons.append(cache.ensure([package], lines.append))) for _ in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(pythons)) == 1
+    assert sum(line.startswith("Building") for line in lines) == 1
+    command = [str(pythons[0]), "-c", "import tinything; print(tinything.answer)"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "42\n"
+
+
+def test_a_failed_build_says_why_and_leaves_nothing(tmp_path):
+    """A package that does not exist ends in an error with the installer's own words; the next try starts anew."""
+    cache = VenvCache(tmp_path / "environments")
+    for _ in range(2):
+        with pytest.raises(EnvironmentBuildError, match="no-such-folder"):
+            cache.ensure([str(tmp_path / "no-such-folder")], lambda _: None)
+    assert list((tmp_path / "environments").iterdir()) == []
+
+
+def test_stopping_ends_a_build(tmp_path):
+    """A build under way ends when the emulator stops, and so does its wait."""
+    package = wheel_source(tmp_path, "slow")
+    started = tmp_path / "started"
+    (package / "setup.py").write_text(f"import time\nopen({str(started)!r}, 'w')\ntime.sleep(600)\n")
+    cache = VenvCache(tmp_path / "environments")
+    errors = []
+
+    def build() -> None:
+        try:
+            cache.ensure([str(package)], lambda _: None)
+        except EnvironmentBuildError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    while not started.exists():
+        time.sleep(0.1)
+    cache.stop()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert len(errors) == 1
