@@ -15,6 +15,7 @@ from airflow_azml.emulator.executor import Executor
 from airflow_azml.emulator.fleet import Fleet
 from airflow_azml.emulator.identity import IdentityProvider
 from airflow_azml.emulator.images import Images
+from airflow_azml.emulator.metrics import Metrics
 from airflow_azml.emulator.model_assets import ModelAssets
 from airflow_azml.emulator.models import Models
 from airflow_azml.emulator.operations import Operations
@@ -50,6 +51,7 @@ class Emulator:
         self.code_versions = Assets(self.store, CODE)
         self.environment_versions = Assets(self.store, ENVIRONMENT)
         self.runs = Runs(self.store)
+        self.metrics = Metrics(self.store)
         self.executor = Executor(self._site(), self.computes, self.store)
         self.assets = ModelAssets(self.store)
         self.models = Models(self.store, self.blobs)

@@ -1,6 +1,6 @@
 """Errors as the service words them: one exception, one factory per error, one envelope per plane.
 
-ARM and the data plane wrap the error in `error`; model management answers it flat; blob storage answers XML.
+ARM and the data plane wrap the error in `error`; model management and MLflow answer it flat; blob storage answers XML.
 The data plane's envelope is `ErrorResponse` of the published runHistory specification, the flat one is
 `ModelErrorResponse` of modelManagement.
 """
@@ -10,6 +10,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
+
+from airflow_azml.emulator import facts
+
+FLAT = frozenset({"modelmanagement", "mlflow"})
+MLFLOW_CODES = {
+    400: "INVALID_PARAMETER_VALUE",
+    401: "UNAUTHENTICATED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    409: "RESOURCE_ALREADY_EXISTS",
+    501: "NOT_IMPLEMENTED",
+}
 
 
 class Fault(Exception):  # noqa: N818 - it is an answer, raised
@@ -39,9 +50,9 @@ class Fault(Exception):  # noqa: N818 - it is an answer, raised
 
 
 def plane_of(path: str) -> str:
-    """Tell which of the service's faces answers a path: arm, modelmanagement, blob or data."""
+    """Tell which of the service's faces answers a path: arm, modelmanagement, mlflow, blob or data."""
     first = path.strip("/").split("/", 1)[0].casefold()
-    return {"subscriptions": "arm", "modelmanagement": "modelmanagement", "_blob": "blob"}.get(first, "data")
+    return {"subscriptions": "arm", "_blob": "blob"}.get(first, first if first in FLAT else "data")
 
 
 def envelope(fault: Fault, plane: str, *, request_id: str, location: str) -> dict[str, Any]:
@@ -50,6 +61,8 @@ def envelope(fault: Fault, plane: str, *, request_id: str, location: str) -> dic
     correlation = {"operation": request_id, "request": request_id}
     if plane == "arm":
         return {"error": {**plain, "additionalInfo": []}}
+    if plane == "mlflow":
+        return {"error_code": MLFLOW_CODES.get(fault.status, "INTERNAL_ERROR"), "message": fault.message}
     if plane == "modelmanagement":
         return {**plain, "statusCode": fault.status, "correlation": correlation}
     general = "UserError" if fault.status < 500 else "ServiceError"  # noqa: PLR2004 - HTTP's own border
@@ -61,6 +74,11 @@ def envelope(fault: Fault, plane: str, *, request_id: str, location: str) -> dic
         "location": location,
         "time": datetime.now(UTC).isoformat(),
     }
+
+
+def item_envelope(fault: Fault) -> dict[str, Any]:
+    """Render the fault of one item of a batch, inside an answer of the data plane that is none itself."""
+    return envelope(fault, "data", request_id="", location=facts.LOCATION)
 
 
 def xml_envelope(fault: Fault) -> bytes:

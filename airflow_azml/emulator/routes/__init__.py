@@ -16,6 +16,7 @@ from airflow_azml.emulator.routes import (
     health,
     history,
     login,
+    metrics,
     modelmanagement,
     models_v2,
     scoring,
@@ -40,6 +41,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     models_v2.routes,
     execution.routes,
     experiments.routes,
+    metrics.routes,
+    metrics.history,
     history.routes,
     endpoints.routes,
 )

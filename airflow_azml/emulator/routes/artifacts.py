@@ -101,7 +101,7 @@ def get_artifacts(world: World, base: Base, body: JsonObject) -> dict[str, Any]:
             _put(world, base, found, str(artifact_id), where, "r")
         else:
             error = Fault(404, "ArtifactNotFound", f"Artifact with id {artifact_id} was not found.")
-            found["errors"][artifact_id] = faults.envelope(error, "data", request_id="", location=facts.LOCATION)
+            found["errors"][artifact_id] = faults.item_envelope(error)
     return found
 
 
@@ -116,7 +116,7 @@ def create_empty_artifacts(world: World, base: Base, where: Where, body: JsonObj
         wanted = where.at(path.strip("/"))
         if artifacts.find(world.blobs, wanted):
             error = Fault(409, "Conflict", f"Resource Conflict: ArtifactId {wanted.name} already exists.")
-            created["errors"][path] = faults.envelope(error, "data", request_id="", location=facts.LOCATION)
+            created["errors"][path] = faults.item_envelope(error)
         else:
             _put(world, base, created, path, wanted, artifacts.WRITE)
     return created
