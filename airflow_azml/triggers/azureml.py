@@ -7,6 +7,7 @@ not in `defer(timeout=...)`, which would fail the task without giving it a chanc
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -89,4 +90,5 @@ class AzureMLTrigger(BaseTrigger):
 
 
 async def _in_thread(call: Callable[[], Result]) -> Result:
-    return await asyncio.get_running_loop().run_in_executor(_executor, call)
+    context = contextvars.copy_context()  # it says whose log the lines belong to that the call writes
+    return await asyncio.get_running_loop().run_in_executor(_executor, context.run, call)
