@@ -16,6 +16,7 @@ from airflow_azml.emulator.fleet import Fleet
 from airflow_azml.emulator.identity import IdentityProvider
 from airflow_azml.emulator.images import Images
 from airflow_azml.emulator.metrics import Metrics
+from airflow_azml.emulator.mlflow_records import Parameters
 from airflow_azml.emulator.model_assets import ModelAssets
 from airflow_azml.emulator.models import Models
 from airflow_azml.emulator.operations import Operations
@@ -52,6 +53,7 @@ class Emulator:
         self.environment_versions = Assets(self.store, ENVIRONMENT)
         self.runs = Runs(self.store)
         self.metrics = Metrics(self.store)
+        self.parameters = Parameters(self.store)
         self.executor = Executor(self._site(), self.computes, self.store)
         self.assets = ModelAssets(self.store)
         self.models = Models(self.store, self.blobs)

@@ -57,7 +57,7 @@ class Metrics:
         return found
 
 
-def scalar(name: str, value: Any, created: str, step: int) -> Document:
+def scalar(name: str, value: Any, created: str | None, step: int) -> Document:
     """Return the metric of one number."""
     return _metric(name, SCALAR, {name: "double"}, [{name: value}], None, created, step)
 
