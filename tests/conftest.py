@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,3 +42,55 @@ def fresh_emulator(tmp_path: Path) -> Iterator[EmulatorProcess]:
     process = EmulatorProcess(tmp_path / "data").start()
     yield process
     process.stop()
+
+
+@pytest.fixture
+def airflow(emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """One DAG run of a DAG file in `tmp_path`, whose connection leads to the emulator."""
+    from airflow_harness import Airflow  # noqa: PLC0415 - only tests of tasks need Airflow
+
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection())
+    return Airflow(str(tmp_path / "dag.py"), run_id=f"manual__{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def airflow_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """One DAG run whose connection leads nowhere: its tests prove that nothing is sent."""
+    from airflow_harness import Airflow  # noqa: PLC0415 - only tests of tasks need Airflow
+
+    from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - likewise
+
+    nowhere = EmulatorProcess(tmp_path / "data")
+    connection = nowhere.connection(authority_url=nowhere.url, resource_manager_url=nowhere.url, ca_bundle="")
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", connection)
+    yield Airflow(str(tmp_path / "dag.py"), run_id=f"manual__{uuid.uuid4().hex[:8]}")
+    assert dict(AzureMLHook().client.transport.requests) == {}
+
+
+@pytest.fixture
+def cpu(emulator: EmulatorProcess) -> str:
+    """A compute of the emulator, ready for runs."""
+    spec = {"vmSize": "STANDARD_DS3_V2", "scaleSettings": {"minNodeCount": 1, "maxNodeCount": 2}}
+    body = {"location": "eastus", "properties": {"computeType": "AmlCompute", "properties": spec}}
+    if emulator.arm("GET", "/computes/cpu").status_code == 404:
+        emulator.arm("PUT", "/computes/cpu", json=body).raise_for_status()
+    return "cpu"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Any:
+    """Write a script into the project folder beside the DAG file and return the fields that run it."""
+
+    def write(script: str, **definition: Any) -> dict[str, Any]:
+        folder = tmp_path / "train"
+        folder.mkdir(exist_ok=True)
+        (folder / "train.py").write_text(script)
+        python = {"userManagedDependencies": True}
+        return {
+            "experiment_name": f"exp-{uuid.uuid4().hex[:8]}",
+            "source_directory": "train",
+            "run_definition": {"script": "train.py", "environment": {"python": python}, **definition},
+            "poll_interval": 0.2,
+        }
+
+    return write

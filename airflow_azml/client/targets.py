@@ -24,10 +24,14 @@ CANCEL_PATIENCE = 30.0  # seconds in which a cancelled run is expected to be see
 
 
 def look(client: AzureMLClient, target: Target) -> Observation:
-    """Ask the service how the target is; a target that does not exist is gone."""
+    """Ask the service how the target is; a target that does not exist is gone.
+
+    In a workspace that does not exist nothing is gone: a clean-up with a wrong connection would look well done.
+    """
     try:
         return _LOOKS[target.kind](client, target)
     except NotFoundError:
+        client.routing.require()
         return GONE
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from airflow_azml.client import versions
 from airflow_azml.client.errors import AzureMLError, NotFoundError, ServiceError, UntrustedHostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_azml.client.http import Transport
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ class Routing:
     :param workspace: which workspace.
     """
 
-    _known: ClassVar[dict[tuple[str, str], dict[str, Any]]] = {}
+    _workspaces: ClassVar[dict[tuple[str, str], dict[str, Any]]] = {}
+    _hosts: ClassVar[dict[tuple[str, str], str]] = {}
     _lock: ClassVar = threading.Lock()
 
     def __init__(self, transport: Transport, workspace: Workspace) -> None:
@@ -88,12 +93,16 @@ class Routing:
     @property
     def regional(self) -> str:
         """Base URL of the workspace's data plane, without a trailing slash."""
-        return str(self._route()["regional"])
+        return self._once(self._hosts, lambda: self._discover(self.require()))
 
     @property
     def location(self) -> str:
         """The workspace's Azure region."""
-        return str(self._route()["workspace"].get("location") or "")
+        return str(self.require().get("location") or "")
+
+    def require(self) -> dict[str, Any]:
+        """Return the workspace's JSON as it was first seen; NotFoundError when there is no such workspace."""
+        return self._once(self._workspaces, self.fetch)
 
     def fetch(self) -> dict[str, Any]:
         """Ask ARM for the workspace, now, and return its JSON."""
@@ -122,17 +131,18 @@ class Routing:
     def forget(cls) -> None:
         """Forget every route; for tests and for long-lived processes whose workspaces are rebuilt."""
         with cls._lock:
-            cls._known.clear()
+            cls._workspaces.clear()
+            cls._hosts.clear()
 
-    def _route(self) -> dict[str, Any]:
+    def _once(self, known: dict[tuple[str, str], T], find: Callable[[], T]) -> T:
+        """Return what is known, else find it out; two threads may both ask, and get the same answer."""
         with self._lock:
-            known = self._known.get(self._key)
-        if known is None:
-            workspace = self.fetch()
-            known = {"workspace": workspace, "regional": self._discover(workspace)}
+            answer = known.get(self._key)
+        if answer is None:
+            answer = find()
             with self._lock:
-                self._known[self._key] = known
-        return known
+                known[self._key] = answer
+        return answer
 
     def _discover(self, workspace: dict[str, Any]) -> str:
         """Ask the discovery URL, without a bearer, for the host; when it does not answer, its own host is the one."""

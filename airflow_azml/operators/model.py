@@ -111,4 +111,6 @@ class AzureMLDeleteModelOperator(AzureMLBaseOperator):
     def act(self, client: AzureMLClient, context: Context) -> Result:  # noqa: ARG002 - the base's signature
         """Delete it."""
         deleted = client.models.delete(self.model_name, str(self.model_version))
+        if not deleted:
+            client.routing.require()
         return {"model_name": self.model_name, "model_version": str(self.model_version), "deleted": deleted}

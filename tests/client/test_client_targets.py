@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from client_support import ARM, regional
+from requests_mock import ANY
 
-from airflow_azml.client.errors import OperationFailedError
+from airflow_azml.client.errors import NotFoundError, OperationFailedError
 from airflow_azml.client.lifecycle import GONE, Goal, Kind, Observation, Phase, Target
 from airflow_azml.client.targets import LOG_LINES, cancel, explain, look, studio_url
 
@@ -49,6 +50,14 @@ def test_what_does_not_exist_is_gone(client, requests_mock, target):
     requests_mock.get(ADDRESSES[target], status_code=404, json={"error": {"code": "NotFound", "message": "no"}})
     requests_mock.get(f"{regional('history/v1.0')}/experiments/exp/runs/r1", status_code=404)
     assert look(client, target) is GONE
+
+
+@pytest.mark.parametrize("target", [of(target) for target in TARGETS])
+def test_nothing_is_gone_from_a_workspace_that_is_not_there(client, requests_mock, target):
+    """A connection to a wrong workspace must not pass for a clean-up that was done."""
+    requests_mock.get(ANY, status_code=404, json={"error": {"code": "ResourceNotFound", "message": "no"}})
+    with pytest.raises(NotFoundError, match="workspace 'w' in resource group 'g' of subscription 's': no"):
+        look(client, target)
 
 
 def test_a_look_brings_the_reason_where_the_resource_has_it(client, requests_mock):

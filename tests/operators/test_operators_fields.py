@@ -1,0 +1,115 @@
+"""What all operators and sensors have in common on their face: parameters, templates, documentation."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from airflow.sdk import BaseOperator, BaseSensorOperator
+
+from airflow_azml.operators.base import AzureMLBaseOperator
+from airflow_azml.operators.compute import AzureMLCreateComputeOperator, AzureMLDeleteComputeOperator
+from airflow_azml.operators.deployment import (
+    AzureMLCreateOnlineDeploymentOperator,
+    AzureMLDeleteOnlineDeploymentOperator,
+)
+from airflow_azml.operators.endpoint import (
+    AzureMLCreateOnlineEndpointOperator,
+    AzureMLDeleteOnlineEndpointOperator,
+    AzureMLScoreOperator,
+    AzureMLSetOnlineTrafficOperator,
+)
+from airflow_azml.operators.model import AzureMLDeleteModelOperator, AzureMLRegisterModelOperator
+from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
+from airflow_azml.sensors.run import AzureMLWaitForRunSensor
+
+CLASSES = [
+    AzureMLCreateComputeOperator,
+    AzureMLDeleteComputeOperator,
+    AzureMLStartRunOperator,
+    AzureMLCancelRunOperator,
+    AzureMLWaitForRunSensor,
+    AzureMLRegisterModelOperator,
+    AzureMLDeleteModelOperator,
+    AzureMLCreateOnlineEndpointOperator,
+    AzureMLCreateOnlineDeploymentOperator,
+    AzureMLSetOnlineTrafficOperator,
+    AzureMLScoreOperator,
+    AzureMLDeleteOnlineDeploymentOperator,
+    AzureMLDeleteOnlineEndpointOperator,
+]
+# How a task behaves, and not what it is about: fixed when the DAG is written.
+BEHAVIOUR = {
+    *("wait_for_completion", "deferrable", "poll_interval", "poke_interval", "timeout", "on_kill"),
+    *("max_files", "max_bytes"),
+}
+
+
+def parameters(operator):
+    """Name the parameters of an operator, its bases in this package included."""
+    ours = [cls for cls in operator.__mro__ if cls.__module__.startswith("airflow_azml") and "__init__" in vars(cls)]
+    every = [inspect.signature(vars(cls)["__init__"]).parameters.values() for cls in ours]
+    return {one.name for some in every for one in some if one.kind is not one.VAR_KEYWORD} - {"self"}
+
+
+def required(operator):
+    signature = inspect.signature(operator.__init__)
+    return [
+        one.name for one in signature.parameters.values() if one.kind is one.KEYWORD_ONLY and one.default is one.empty
+    ]
+
+
+@pytest.mark.parametrize("operator", CLASSES)
+def test_what_a_user_would_template_is_templated(operator):
+    """Every parameter is a template field, apart from those that say how the task behaves."""
+    assert set(operator.template_fields) == parameters(operator) - BEHAVIOUR
+
+
+@pytest.mark.parametrize("operator", CLASSES)
+def test_template_fields_render_deep_into_their_values(operator, airflow_offline):
+    """Each template field is an attribute of its name that Airflow renders, also inside dicts and lists."""
+    fields = {name: {"deep": ["{{ run_id }}"]} for name in operator.template_fields}
+    with airflow_offline.dag():
+        task = operator(task_id="task", **fields)
+    ti = airflow_offline.instance(task)
+    ti.render_templates(ti.get_template_context())
+    rendered = {"deep": [airflow_offline.run_id]}
+    assert [name for name in fields if getattr(ti.task, name) != rendered] == []
+
+
+@pytest.mark.parametrize("operator", CLASSES)
+def test_parameters_are_named_and_documented(operator):
+    """Parameters are keyword-only, and each has its line in the docstring of the class that has it."""
+    documented = "".join(inspect.getdoc(cls) or "" for cls in operator.__mro__ if "airflow_azml" in cls.__module__)
+    assert [name for name in parameters(operator) if f":param {name}:" not in documented] == []
+    with pytest.raises(TypeError):
+        operator("cpu", task_id="task")
+
+
+@pytest.mark.parametrize("operator", CLASSES)
+def test_names_follow_the_house(operator):
+    """Verb before noun, with the ending that Airflow's users look for, and the link to studio."""
+    ending = "Sensor" if issubclass(operator, BaseSensorOperator) else "Operator"
+    assert operator.__name__.startswith("AzureML")
+    assert operator.__name__.endswith(ending)
+    assert [link.name for link in operator.operator_extra_links] == ["Azure ML studio"]
+
+
+@pytest.mark.parametrize("operator", CLASSES)
+def test_a_forgotten_parameter_is_said_when_the_dag_is_parsed(operator):
+    """Python itself names the missing parameters: nothing waits for the task to run."""
+    with pytest.raises((TypeError, ValueError), match="|".join(required(operator))):
+        operator(task_id="task")
+
+
+def test_a_misspelt_on_kill_is_refused_when_the_dag_is_parsed():
+    """It would mean that a killed task leaves its run burning."""
+    with pytest.raises(ValueError, match="on_kill 'cancle': must be 'cancel' or 'detach'"):
+        AzureMLDeleteComputeOperator(task_id="task", compute_name="cpu", on_kill="cancle")
+
+
+def test_an_operator_without_a_deed_says_so(airflow_offline):
+    """The base classes are to be subclassed."""
+    outcome = airflow_offline.run(AzureMLBaseOperator)
+    assert isinstance(outcome.error, NotImplementedError)
+    assert issubclass(AzureMLBaseOperator, BaseOperator)
