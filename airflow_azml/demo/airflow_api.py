@@ -62,21 +62,22 @@ class LogLine:
     :param text: the message.
     :param level: `info`, `error`, ...
     :param logger: who wrote it.
-    :param errors: the exceptions that came with it, the outermost last: (class, message).
+    :param error: the exception that came with it: class and message.
     """
 
     text: str
     level: str = ""
     logger: str = ""
-    errors: tuple[tuple[str, str], ...] = ()
+    error: str = ""
 
     @classmethod
     def from_json(cls, entry: dict[str, Any] | str) -> Self:
         """Read one entry of the API's answer: structured, or a plain line."""
         if isinstance(entry, str):
             return cls(entry)
-        errors = tuple((str(e["exc_type"]), str(e["exc_value"])) for e in entry.get("error_detail") or [])
-        return cls(str(entry["event"]), str(entry.get("level", "")), str(entry.get("logger", "")), errors)
+        raised = entry.get("error_detail") or []  # its causes follow it
+        error = f"{raised[0]['exc_type']}: {raised[0]['exc_value']}" if raised else ""
+        return cls(str(entry["event"]), str(entry.get("level", "")), str(entry.get("logger", "")), error)
 
 
 class AirflowApi:
@@ -114,7 +115,7 @@ class AirflowApi:
 
     def knows(self, dag_id: str) -> bool:
         """Tell whether the DAG was parsed; raise AirflowApiError when files could not be imported."""
-        known = any(dag["dag_id"] == dag_id for dag in self.call("GET", "/dags")["dags"])
+        known = any(dag["dag_id"] == dag_id for dag in self.call("GET", "/dags", params={"limit": 1000})["dags"])
         broken = [] if known else self.call("GET", "/importErrors")["import_errors"]
         if broken:
             reasons = "\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in broken)

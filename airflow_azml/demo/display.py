@@ -65,7 +65,7 @@ class PlainLines(nullcontext["PlainLines"]):
             news = (row.task.state, row.doing if row.task.active else "")
             if row.task.state and self._said.get(row.task.task_id) != news:
                 self._said[row.task.task_id] = news
-                words = f"{row.task.task_id:<18} {row.task.state:<9} {duration(row.task.seconds()):>8}  {news[1]}"
+                words = f"{row.task.task_id:<18} {row.task.state:<15} {duration(row.task.seconds()):>10}  {news[1]}"
                 self._console.print(words.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 

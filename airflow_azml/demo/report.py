@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.demo.airflow_api import LogLine, TaskInstance
@@ -61,13 +61,11 @@ def failures(run: DagRun) -> list[Failure]:
 
 
 def _failure(task: TaskInstance, log: Sequence[LogLine]) -> Failure:
-    errors = [error for line in log for error in line.errors]
-    error = ": ".join(errors[-1]) if errors else "failed without an exception in its log"
-    return Failure(task.task_id, error, tuple(_tail(log)))
-
-
-def _tail(log: Sequence[LogLine]) -> Iterable[str]:
-    return [f"{line.level:<8}{line.text}" for line in log if line.level][-LAST_LINES:]
+    errors = [line.error for line in log if line.error]
+    # Entries without a level tell where the log was read; those with colons only fold it in the UI.
+    lines = [f"{line.level:<8}{line.text}" for line in log if line.level and not line.text.startswith("::")]
+    error = errors[-1] if errors else "there is no exception in its log"
+    return Failure(task.task_id, error, tuple(lines[-LAST_LINES:]))
 
 
 def _number(value: Any) -> str:

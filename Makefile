@@ -1,0 +1,52 @@
+# What a person does with this repository. Needs git, make and Python 3.11 with venv and pip; uses uv when it is there.
+.DEFAULT_GOAL := help
+.PHONY: help venv demo up test lint bench clean
+SHELL := /bin/bash
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+UV := $(shell command -v uv)
+NEW_VENV := $(if $(UV),uv venv --quiet --python $(PYTHON) .venv,$(PYTHON) -m venv .venv)
+INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet)
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 8
+
+demo: .venv/demo.installed  ## the main job on a real Airflow and an Azure ML on this machine, from nothing to the result
+	@$(BIN)/airflow-azml demo
+
+up: .venv/demo.installed  ## the same, and leave Airflow (with its UI) and the emulator running until Ctrl-C
+	@$(BIN)/airflow-azml up
+
+test: venv  ## all tests: unit, emulator and system tests with a real Airflow; prints the coverage
+	$(BIN)/pytest --cov --cov-report=term
+
+lint: venv  ## ruff, mypy and the contracts between the rooms
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: venv  ## what importing, submitting and a whole pipeline cost
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+venv: .venv/dev.installed  ## .venv with everything for development
+
+clean:  ## remove everything that these commands have made
+	rm -rf .venv .demo .cache build dist .coverage* htmlcov .hypothesis .*_cache
+
+.venv/bin/python:
+	@echo "Making .venv ..."
+	@$(NEW_VENV)
+
+.venv/demo.installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing airflow-azml and Airflow ..."
+	@# pip learned of dependency groups in 25.1; the one that comes with Python 3.11 is older.
+	@$(if $(UV),,$(INSTALL) --upgrade 'pip>=25.1')
+	@$(INSTALL) --constraint constraints.txt --editable '.[demo]'
+	@touch $@
+
+.venv/dev.installed: .venv/demo.installed
+	@echo "Installing what development needs ..."
+	@$(INSTALL) --constraint constraints.txt --group dev
+	@touch $@
