@@ -76,13 +76,15 @@ class _Parser:
         parts = [self._all()]
         while self._take("or"):
             parts.append(self._all())
-        return lambda resource: any(part(resource) for part in parts)
+        return (
+            parts[0] if len(parts) == 1 else _one_of(parts) or (lambda resource: any(part(resource) for part in parts))
+        )
 
     def _all(self) -> Predicate:
         parts = [self._one()]
         while self._take("and"):
             parts.append(self._one())
-        return lambda resource: all(part(resource) for part in parts)
+        return parts[0] if len(parts) == 1 else lambda resource: all(part(resource) for part in parts)
 
     def _one(self) -> Predicate:
         if not self._take("("):
@@ -102,8 +104,7 @@ class _Parser:
         if compare is None:
             raise _unreadable(f"'{name}' is none of {', '.join(COMPARISONS)}")
         wanted = None if kind == "bare" and literal.casefold() == "null" else literal
-        test = _test(compare, wanted)
-        return lambda resource: test(value_of(resource, field))
+        return _Comparison(field, compare, wanted)
 
     def _take(self, word: str) -> bool:
         found = self._at < len(self._tokens) and self._tokens[self._at][1].casefold() == word
@@ -128,22 +129,34 @@ def value_of(resource: Resource, field: str) -> Any:
     return value.get(key) if isinstance(value, dict) else None
 
 
-def _test(compare: Callable[[Any, Any], bool], wanted: str | None) -> Callable[[Any], bool]:
-    """Return what a value must pass; the literal's type follows the value's."""
-    number, time = (_number(wanted), moment(wanted)) if wanted is not None else (None, None)
+class _Comparison:
+    """A member compared with a literal, whose type follows the member's."""
 
-    def test(value: Any) -> bool:
-        if value is None or wanted is None:
-            return compare in {operator.eq, operator.ne} and compare(value, wanted)
+    def __init__(self, field: str, compare: Callable[[Any, Any], bool], wanted: str | None) -> None:
+        self.field, self.compare, self.wanted = field, compare, wanted
+        self.number, self.time = (_number(wanted), moment(wanted)) if wanted is not None else (None, None)
+
+    def __call__(self, resource: Resource) -> bool:
+        value, compare = value_of(resource, self.field), self.compare
+        if value is None or self.wanted is None:
+            return compare in {operator.eq, operator.ne} and compare(value, self.wanted)
         if isinstance(value, bool):
-            return compare(str(value).casefold(), wanted.casefold())
+            return compare(str(value).casefold(), self.wanted.casefold())
         if isinstance(value, int | float):
-            return number is not None and compare(value, number)
-        if time and (there := moment(str(value))):
-            return compare(there, time)
-        return compare(str(value), wanted)
+            return self.number is not None and compare(value, self.number)
+        if self.time and (there := moment(str(value))):
+            return compare(there, self.time)
+        return compare(str(value), self.wanted)
 
-    return test
+
+def _one_of(parts: list[Predicate]) -> Predicate | None:
+    """Ask once for `RunId eq a or RunId eq b or ...`: clients send hundreds of ids; None when it is something else."""
+    equal = [part for part in parts if isinstance(part, _Comparison) and part.compare is operator.eq and not part.time]
+    fields = {part.field.casefold() for part in equal}
+    if len(equal) < len(parts) or fields != {"runid"}:
+        return None
+    wanted = {part.wanted for part in equal}
+    return lambda resource: value_of(resource, "runId") in wanted
 
 
 def moment(text: str) -> datetime | None:

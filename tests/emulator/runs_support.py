@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import time
 import uuid
 import zipfile
@@ -108,6 +107,3 @@ class Client:
         """The numbers that a script printed as `pid N`."""
         lines = (line.split() for line in self.log(run_id).splitlines())
         return [int(words[1]) for words in lines if len(words) > 1 and words[0] == "pid"]
-
-    def signal(self, pid: int, number: int) -> None:
-        os.kill(pid, number)

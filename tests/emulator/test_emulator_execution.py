@@ -280,6 +280,16 @@ def test_a_run_finds_its_environment(client):
     assert "azureml-logs/20_image_build_log.txt" in client.details(run_id)["logFiles"]
 
 
+def test_an_environment_may_be_named_only(client):
+    """A registered environment is found by its name: its conda file decides, as if it stood in the definition."""
+    conda = "dependencies: [oddity, {pip: []}]"
+    body = {"properties": {"image": "mcr/x", "condaFile": conda}}
+    assert client.emulator.arm("PUT", "/environments/named/versions/1", json=body).ok
+    run_id = client.start("print('ran')", environment={"name": "named"})
+    assert client.wait(run_id)["status"] == "Completed"
+    assert "oddity" in client.log(run_id)
+
+
 def test_an_environment_that_cannot_be_built_fails_the_run(client):
     """The installer's own words are in the error."""
     conda = {"dependencies": [{"pip": ["/no/such/package"]}]}

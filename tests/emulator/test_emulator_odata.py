@@ -37,6 +37,7 @@ RUN = {
         '(Properties/p eq "q")',
         "(ParentRunId eq null)",
         "RunId ne other",
+        "(RunId eq other) or (runid eq exp_1)",
         "(RunType eq x or Properties/azureml.runsource eq hyperdrive)",
         "(Tags/a ne null or Tags/a eq null)",
         "((Status eq Running) and (Target eq cpu)) and RunNumber ge 7",
