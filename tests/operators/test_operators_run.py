@@ -1,0 +1,172 @@
+"""Runs, started by tasks on a real emulator: waited for, deferred, adopted, retried, cleared, killed, timed out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+
+from airflow_azml.client.errors import OperationFailedError
+from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
+
+WRITES = """
+import os, pathlib, sys
+print("arguments", sys.argv[1:])
+pathlib.Path("outputs").mkdir(exist_ok=True)
+pathlib.Path("outputs/result.txt").write_text(os.environ["AZUREML_RUN_ID"])
+"""
+SLEEPS = "import time\nprint('asleep', flush=True)\ntime.sleep(600)\n"
+RAISES = "raise ValueError('the data has no rows')\n"
+
+
+@pytest.fixture
+def start(airflow, cpu):
+    """Start a run as one try of one task."""
+
+    def start(fields, **more):
+        return airflow.run(AzureMLStartRunOperator, **{"compute_name": cpu, **fields, **more})
+
+    return start
+
+
+@pytest.fixture
+def runs(emulator):
+    """Return the experiment's runs in the emulator: their statuses by id."""
+
+    def runs(fields):
+        path = f"/experiments/{fields['experiment_name']}/runs:query"
+        rows = emulator.regional("POST", "history/v1.0", path, json={}).json()["value"]
+        return {row["runId"]: row["status"] for row in rows}
+
+    return runs
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_run_is_started_and_waited_for(airflow, start, project, runs, deferrable):
+    """The script has run, and its id, status, times and metrics are in XCom as plain JSON."""
+    fields = project(WRITES, arguments=["--day", "{{ run_id }}"])
+    outcome = start(fields, deferrable=deferrable)
+    assert outcome.state == ("deferred" if deferrable else "success"), outcome.error
+    assert outcome.xcom["azureml_studio_link"].startswith("https://ml.azure.com/runs/shop-task-")
+    result = airflow.finish(outcome).result
+    assert (result["status"], result["experiment_name"]) == ("Completed", fields["experiment_name"])
+    assert (result["metrics"], runs(fields)) == ({}, {result["run_id"]: "Completed"})
+    assert result["started"] < result["ended"]
+    assert result["studio_url"] == outcome.xcom["azureml_studio_link"]
+
+
+def test_a_definition_file_beside_the_dag_is_rendered(airflow, start, project, emulator, tmp_path):
+    """Templates in the file see the task's context; the log shows what the script was given."""
+    (tmp_path / "run.json").write_text(
+        '{"configuration": {"script": "train.py", "arguments": ["{{ params.trees }}", "{{ ti.task_id }}"],'
+        ' "environment": {"python": {"userManagedDependencies": true}}}}'
+    )
+    airflow.params["trees"] = 7
+    result = start(project(WRITES), run_definition="run.json").result
+    details = emulator.regional("GET", "history/v1.0", f"/runs/{result['run_id']}/details").json()
+    assert "arguments ['7', 'task']" in emulator.call("GET", details["logFiles"]["user_logs/std_log.txt"]).text
+
+
+def test_a_run_that_nobody_waits_for_is_told_by_its_id(start, project):
+    """Without waiting, the id is there for a sensor, and nothing else is claimed."""
+    fields = project(SLEEPS)
+    result = start(fields, wait_for_completion=False).result
+    assert set(result) == {"run_id", "experiment_name", "studio_url"}
+
+
+def test_a_try_that_died_is_taken_up_by_the_next(start, project, runs):
+    """A worker that died after submitting leads back to the same run: there is one, not two."""
+    fields = project(WRITES)
+    first = start(fields, wait_for_completion=False, retries=1).result
+    second = start(fields, try_number=2, retries=1).result
+    assert second["run_id"] == first["run_id"]
+    assert runs(fields) == {first["run_id"]: "Completed"}
+
+
+def test_a_failed_run_is_followed_by_a_new_one(start, project, runs):
+    """A retry after a failure is a new run; the failed one is left as it is."""
+    fields = project(RAISES)
+    first = start(fields, retries=1)
+    assert first.state == "up_for_retry"
+    assert isinstance(first.error, OperationFailedError)
+    second = start(project(WRITES) | {"experiment_name": fields["experiment_name"]}, try_number=2, retries=1)
+    assert second.result["status"] == "Completed"
+    assert sorted(runs(fields).values()) == ["Completed", "Failed"]
+
+
+def test_a_cleared_task_is_a_new_run(start, project, runs):
+    """A person who clears the task wants it done again, though the first run completed."""
+    fields = project(WRITES)
+    first = start(fields, retries=1).result
+    # Airflow sets max_tries to the tries so far plus the task's retries when a task is cleared.
+    second = start(fields, retries=1, try_number=2, max_tries=2).result
+    assert second["run_id"] != first["run_id"]
+    assert list(runs(fields).values()) == ["Completed", "Completed"]
+
+
+def test_two_dag_runs_do_not_share_a_run(airflow, start, project, runs):
+    """The same task in another DAG run is another run."""
+    fields = project(WRITES)
+    start(fields)
+    airflow.run_id += "-again"
+    start(fields)
+    assert list(runs(fields).values()) == ["Completed", "Completed"]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_failing_script_ends_with_its_traceback_in_the_exception(airflow, start, project, deferrable):
+    """The exception names the run, the service's reason, the page in studio and the script's own traceback."""
+    outcome = airflow.finish(start(project(RAISES), deferrable=deferrable))
+    assert (outcome.state, type(outcome.error)) == ("failed", OperationFailedError)
+    said = str(outcome.error)
+    assert said.startswith("run shop-task-")
+    assert "See https://ml.azure.com/runs/shop-task-" in said
+    assert "Traceback (most recent call last):" in said
+    assert "ValueError: the data has no rows" in said
+
+
+def test_a_killed_task_cancels_its_run(start, project, runs):
+    """Airflow's own execution timeout kills the task: the run is seen canceled, not left burning."""
+    fields = project(SLEEPS)
+    outcome = start(fields, execution_timeout=timedelta(seconds=4))
+    assert isinstance(outcome.error, AirflowTaskTimeout)
+    assert list(runs(fields).values()) == ["Canceled"]
+
+
+def test_a_killed_task_may_leave_its_run(start, project, runs, until):
+    """on_kill="detach" is for runs that somebody else looks after; a retry finds the run again."""
+    fields = project(SLEEPS)
+    killed = start(fields, execution_timeout=timedelta(seconds=4), on_kill="detach", retries=1)
+    assert isinstance(killed.error, AirflowTaskTimeout)
+    (run_id,) = runs(fields)
+    until(lambda: runs(fields)[run_id] == "Running")
+    again = start(fields, wait_for_completion=False, on_kill="detach", try_number=2, retries=1)
+    assert again.result["run_id"] == run_id
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_timeout_cancels_the_run(airflow, start, project, runs, deferrable):
+    """The deadline lives in the wait itself, so that a deferred task gets its chance to cancel."""
+    fields = project(SLEEPS)
+    outcome = airflow.finish(start(fields, timeout=2, deferrable=deferrable))
+    assert isinstance(outcome.error, TimeoutError)
+    assert "had not ended after 2 s; it is Canceled now" in str(outcome.error)
+    assert list(runs(fields).values()) == ["Canceled"]
+
+
+def test_cancelling_a_run_is_a_task_of_its_own(airflow, start, project, runs):
+    """The task succeeds when the run is seen canceled; a second time finds it ended and leaves it."""
+    fields = project(SLEEPS)
+    run_id = start(fields, wait_for_completion=False).result["run_id"]
+    for _ in range(2):
+        result = airflow.run(AzureMLCancelRunOperator, task_id="cancel", run_id=run_id).result
+        assert (result["run_id"], result["status"]) == (run_id, "Canceled")
+    assert runs(fields) == {run_id: "Canceled"}
+
+
+def test_a_compute_that_is_not_there_fails_the_task_at_once(start, project):
+    """The service's own words, and no retry."""
+    outcome = start(project(WRITES), compute_name="absent", retries=2)
+    assert (outcome.state, type(outcome.error)) == ("failed", AirflowFailException)
+    assert "absent" in str(outcome.error)
