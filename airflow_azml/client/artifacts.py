@@ -1,4 +1,4 @@
-"""Artifacts: the files that a run has written to ``outputs`` and ``logs``."""
+"""Artifacts: the files that a run has written to ``outputs`` and ``logs``, and others that are uploaded beside them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.errors import InputError, NotFoundError
+from airflow_azml.client import blobs
+from airflow_azml.client.errors import InputError, NotFoundError, Reason, ServiceError
 from airflow_azml.client.service import Service
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 ARTIFACT = "artifact/v2.0"
 ORIGIN = "ExperimentRun"
+LOCAL = "LocalUpload"
+_BATCH = 500
+"""Paths per request; no limit is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Artifact:
 
 
 class Artifacts(Service):
-    """List and download a run's files."""
+    """List, download and upload a run's files, streamed."""
 
     def exists(self, run: Run, path: str) -> bool:
         """Say whether the path is a file of the run, or a folder with files in it."""
@@ -55,6 +59,30 @@ class Artifacts(Service):
         self.http.download(str(info["contentUri"]), target, operation="download artifact")
         return target
 
+    def download_all(self, run: Run, prefix: str, folder: str | Path) -> tuple[Path, ...]:
+        """Stream the run's files below a prefix, or all of them, to the same paths below a folder."""
+        return tuple(self.download(run, artifact.path, folder) for artifact in self.list(run, prefix))
+
+    def upload(self, run: Run, source: str | Path, path: str) -> tuple[str, ...]:
+        """Stream a file, or a folder's files, to a path of the run, such as ``outputs/report``; return their paths."""
+        files = blobs.files_in(source)
+        base = clean(path)
+        single = Path(source).expanduser().is_file()
+        paths = {base if single else f"{base}/{name}": file for name, file in files}
+        self.put(ORIGIN, container_of(run), paths)
+        return tuple(paths)
+
+    def put(self, origin: str, container: str, files: Mapping[str, Path]) -> None:
+        """Stream files to their paths in a container of the artifact service."""
+        url = self.regional(ARTIFACT, "artifacts", origin, container, "batch", "metadata")
+        paths = list(files)
+        for start in range(0, len(paths), _BATCH):
+            some = paths[start : start + _BATCH]
+            body = {"paths": [{"path": path} for path in some]}
+            places = self.http.json("POST", url, operation="start artifact upload", json=body, retry="always")
+            for path in some:
+                blobs.upload(self.http, _place(places, path), files[path], operation="upload artifact")
+
     def list(self, run: Run, prefix: str = "") -> Iterator[Artifact]:
         """Yield the run's files, all or those below a folder."""
         if not run.data_container_id:
@@ -64,6 +92,15 @@ class Artifacts(Service):
             path = str(row.get("path") or "")
             if _is_below(path, prefix.strip("/")):
                 yield Artifact(path, row)
+
+
+def _place(places: Mapping[str, Any], path: str) -> str:
+    """Return the SAS URL that was given for a path, or raise the reason why none was."""
+    info = (places.get("artifactContentInformation") or {}).get(path)
+    if info is None:
+        reason = Reason.of((places.get("errors") or {}).get(path) or {"message": "no place was given"})
+        raise ServiceError(f"{path}: {reason.message}", operation="start artifact upload", code=reason.code)
+    return str(info["contentUri"])
 
 
 def container_of(run: Run) -> str:

@@ -9,20 +9,26 @@ from airflow_azml.client.artifacts import Artifacts
 from airflow_azml.client.clouds import CLOUDS
 from airflow_azml.client.codes import Codes
 from airflow_azml.client.computes import Computes
+from airflow_azml.client.datastores import Datastores
 from airflow_azml.client.deployments import Deployments
 from airflow_azml.client.endpoints import Endpoints
 from airflow_azml.client.environments import Environments
 from airflow_azml.client.errors import InputError
+from airflow_azml.client.experiments import Experiments
 from airflow_azml.client.http import Transport
-from airflow_azml.client.models import ArmModels, ModelManagementModels, Models
+from airflow_azml.client.models_arm import ArmModels
+from airflow_azml.client.models_management import ModelManagementModels
 from airflow_azml.client.runs import Runs
+from airflow_azml.client.snapshots import Snapshots
 from airflow_azml.client.workspace import Routing
+from airflow_azml.client.workspaces import Workspaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_azml.client.auth import TokenSource
     from airflow_azml.client.clouds import Cloud
+    from airflow_azml.client.models import Models
     from airflow_azml.client.retries import RetryPolicy
     from airflow_azml.client.workspace import Workspace
 
@@ -68,7 +74,11 @@ class AzureMLClient:
         )
         self.routing = Routing(self.transport, workspace)
         parts = (self.transport, workspace, self.routing)
+        self.workspaces = Workspaces(self.transport)
         self.computes = Computes(*parts)
+        self.datastores = Datastores(*parts)
+        self.experiments = Experiments(*parts)
+        self.snapshots = Snapshots(*parts)
         self.runs = Runs(*parts)
         self.artifacts = Artifacts(*parts)
         self.environments = Environments(*parts)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import uuid
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from airflow_azml.client import versions
-from airflow_azml.client.bundle import MAX_BYTES, MAX_FILES, FileStream, content_hash, project_files
+from airflow_azml.client import blobs, versions
+from airflow_azml.client.bundle import MAX_BYTES, MAX_FILES, content_hash, project_files
 from airflow_azml.client.service import Service
 
 if TYPE_CHECKING:
@@ -60,12 +59,11 @@ class Codes(Service):
             "POST", f"{url}/startPendingUpload", operation="start code upload", params=versions.ASSETS,
             json={"pendingUploadType": "TemporaryBlobReference"}, retry="always",
         )["blobReferenceForConsumption"]  # fmt: skip
-        container, _, signature = self.http.signed(str(place["credential"]["sasUri"])).partition("?")
-        blobs = [f"{container.rstrip('/')}/{_FOLDER}/{quote(file.name)}?{signature}" for file in files]
-        for file, blob in zip(files, blobs, strict=True):
-            self._put_blob(file, blob)
+        places = [blobs.below(str(place["credential"]["sasUri"]), _FOLDER, file.name) for file in files]
+        for file, target in zip(files, places, strict=True):
+            blobs.upload(self.http, target, file.path, operation="upload code")
         marks = {"x-ms-meta-upload_status": "completed", "x-ms-meta-name": name, "x-ms-meta-version": "1"}
-        self.http.request("PUT", f"{blobs[0]}&comp=metadata", operation="mark code upload", headers=marks, auth=None)
+        self.http.request("PUT", f"{places[0]}&comp=metadata", operation="mark code upload", headers=marks, auth=None)
         properties = {
             "codeUri": f"{str(place['blobUri']).rstrip('/')}/{_FOLDER}",
             "isAnonymous": True,
@@ -75,11 +73,3 @@ class Codes(Service):
             "PUT", url, operation="create code", params=versions.ASSETS, json={"properties": properties}
         )
         return str(asset.get("id") or f"{self.workspace.arm_path}/codes/{name}/versions/1")
-
-    def _put_blob(self, file: ProjectFile, url: str) -> None:
-        headers = {"x-ms-blob-type": "BlockBlob", "x-ms-version": "2021-08-06"}
-        # requests would send an empty stream chunked, which blob storage refuses.
-        content = FileStream(file.path) if file.size else b""
-        self.http.request(
-            "PUT", url, operation="upload code", data=content, headers=headers, auth=None, timeout=(10, 300)
-        )

@@ -26,6 +26,7 @@ class Compute:
 
     :param provisioning_state: of the resource: Creating, Updating, Deleting, Succeeded, Failed, Canceled, Unknown.
     :param allocation_state: of a cluster: Steady or Resizing.
+    :param state: of a compute instance: Starting, Running, JobRunning, Stopping, Stopped ...; empty for a cluster.
     :param scale_settings: minNodeCount, maxNodeCount, nodeIdleTimeBeforeScaleDown (an ISO 8601 duration).
     :param errors: what went wrong, as readable sentences.
     :param operation: of the PUT, PATCH or DELETE that has just been sent, else None.
@@ -39,6 +40,7 @@ class Compute:
     vm_priority: str
     provisioning_state: str
     allocation_state: str
+    state: str
     scale_settings: Mapping[str, Any]
     current_nodes: int
     errors: tuple[str, ...]
@@ -60,6 +62,7 @@ class Compute:
             vm_priority=str(inner.get("vmPriority") or ""),
             provisioning_state=str(outer.get("provisioningState") or "Unknown"),
             allocation_state=str(inner.get("allocationState") or ""),
+            state=str(inner.get("state") or ""),
             scale_settings=inner.get("scaleSettings") or {},
             current_nodes=int(inner.get("currentNodeCount") or 0),
             errors=tuple(": ".join(part for part in (reason.code, reason.message) if part) for reason in reasons),
@@ -117,8 +120,23 @@ class Computes(Service):
     def nodes(self, name: str) -> tuple[Mapping[str, Any], ...]:
         """Return the nodes of a cluster: nodeId, nodeState, runId."""
         url = f"{self._url(name)}/listNodes"
-        answer = self.http.json("POST", url, operation="list compute nodes", params=versions.CLASSIC, retry="always")
-        return tuple(answer.get("nodes") or ())
+        return tuple(
+            self.http.pages(
+                "POST", url, operation="list compute nodes", params=versions.CLASSIC, retry="always", items="nodes"
+            )
+        )
+
+    def start(self, name: str) -> Operation:
+        """Start a compute instance; one that runs is left as it is."""
+        return self._act(name, "start")
+
+    def stop(self, name: str) -> Operation:
+        """Stop a compute instance: its disk stays, its machine costs nothing any more."""
+        return self._act(name, "stop")
+
+    def restart(self, name: str) -> Operation:
+        """Restart a compute instance."""
+        return self._act(name, "restart")
 
     def list(self) -> Iterator[Compute]:
         """Yield all computes of the workspace."""
@@ -127,6 +145,13 @@ class Computes(Service):
 
     def _url(self, name: str) -> str:
         return self.arm("computes", check_compute_name(name))
+
+    def _act(self, name: str, verb: str) -> Operation:
+        response = self.http.request(
+            "POST", f"{self._url(name)}/{verb}", operation=f"{verb} compute", params=versions.INSTANCES,
+            retry="always",
+        )  # fmt: skip
+        return Operation.started_by(response)
 
     def _keep_passwords(self, spec: Mapping[str, Any]) -> None:
         """Check that credentials stand where the specification has them, and tell about the password."""

@@ -12,11 +12,18 @@ from airflow_azml.client import versions
 from airflow_azml.client.longrunning import Operation
 from airflow_azml.client.names import check_deployment_name, check_endpoint_name
 from airflow_azml.client.service import Service
+from airflow_azml.client.values import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Container = Literal["InferenceServer", "StorageInitializer"]
+# What may be written; what else a GET shows is read-only, and the service refuses members that it does not expect.
+_WRITABLE = (
+    "appInsightsEnabled", "codeConfiguration", "dataCollector", "description", "egressPublicNetworkAccess",
+    "endpointComputeType", "environmentId", "environmentVariables", "instanceType", "livenessProbe", "model",
+    "modelMountPath", "properties", "readinessProbe", "requestSettings", "scaleSettings",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,19 @@ class Deployments(Service):
             "DELETE", self._url(endpoint, name), operation="delete deployment", params=versions.ASSETS, allow=(404,)
         )
         return None if response.status_code in {204, 404} else Operation.started_by(response)
+
+    def scale(self, endpoint: str, name: str, instance_count: int) -> Deployment:
+        """Give a deployment another number of machines; the rest of it stays as it is."""
+        capacity = whole_number("instance_count", instance_count, at_least=1)
+        raw = self.get(endpoint, name).raw
+        inner: Mapping[str, Any] = raw.get("properties") or {}
+        body = {
+            "tags": raw.get("tags") or {},
+            "sku": {"name": "Default", **(raw.get("sku") or {}), "capacity": capacity},
+            "properties": {key: inner[key] for key in _WRITABLE if inner.get(key) is not None},
+            "location": raw.get("location"),
+        }
+        return self.create(endpoint, name, body)
 
     def logs(self, endpoint: str, name: str, tail: int = 100, container: Container = "InferenceServer") -> str:
         """Return the last lines that a container of the deployment has printed."""

@@ -6,7 +6,7 @@ https://learn.microsoft.com/rest/api/azureml/online-endpoints
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.client import versions
 from airflow_azml.client.errors import AuthenticationError, InputError, ServiceError
@@ -71,6 +71,19 @@ class EndpointKeys:
     secondary: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointToken:
+    """A token of an endpoint, not shown by ``repr``.
+
+    :param expires: Unix time.
+    :param refresh_after: Unix time from which a new one should be asked for.
+    """
+
+    access_token: str = field(repr=False)
+    expires: int
+    refresh_after: int
+
+
 class Endpoints(Service):
     """Create, read, delete and score online endpoints."""
 
@@ -132,6 +145,26 @@ class Endpoints(Service):
         self.http.secret(keys.secondary)
         return keys
 
+    def token(self, name: str) -> EndpointToken:
+        """Return a token that scoring takes at an endpoint with auth mode AMLToken."""
+        url = f"{self._url(name)}/token"
+        answer = self.http.json("POST", url, operation="get endpoint token", params=versions.ASSETS, retry="always")
+        token = EndpointToken(
+            str(answer.get("accessToken") or ""),
+            int(answer.get("expiryTimeUtc") or 0),
+            int(answer.get("refreshAfterTimeUtc") or 0),
+        )
+        self.http.secret(token.access_token)
+        return token
+
+    def regenerate_key(self, name: str, key: Literal["Primary", "Secondary"]) -> Operation:
+        """Make a new key, after which the old one opens nothing."""
+        url = f"{self._url(name)}/regenerateKeys"
+        response = self.http.request(
+            "POST", url, operation="regenerate endpoint key", params=versions.ASSETS, json={"keyType": key}
+        )
+        return Operation.started_by(response)
+
     def score(self, name: str, payload: Any, *, deployment: str | None = None, timeout: float = 90) -> Any:
         """Send a request to the model and return its answer: JSON, or text when it is none.
 
@@ -140,17 +173,15 @@ class Endpoints(Service):
         :param timeout: seconds; the service itself ends a request after 90.
         """
         endpoint = self.get(name)
-        if endpoint.auth_mode.lower() != "key":
-            raise InputError("endpoint_name", name, f"has auth mode {endpoint.auth_mode}; scoring is done with a key")
         if not endpoint.scoring_uri:
             raise ServiceError(
                 f"the endpoint has no scoring address yet (it is {endpoint.provisioning_state})", operation="score"
             )
-        key = self.keys(name).primary
+        key = self._credential(endpoint)
         try:
             response = self._score(endpoint.scoring_uri, key, payload, deployment, timeout)
         except AuthenticationError as error:
-            fresh = self.keys(name).primary  # keys may have been regenerated in between
+            fresh = self._credential(endpoint, rejected=key)  # keys may have been regenerated, tokens have expired
             if fresh == key:
                 error.remedy = "The endpoint did not accept its own primary key."
                 raise
@@ -164,6 +195,13 @@ class Endpoints(Service):
         """Yield all online endpoints of the workspace."""
         rows = self.http.pages("GET", self.arm("onlineEndpoints"), operation="list endpoints", params=versions.ASSETS)
         return (Endpoint.parse(row) for row in rows)
+
+    def _credential(self, endpoint: Endpoint, rejected: str | None = None) -> str:
+        """Return what the endpoint's auth mode asks for; an Entra token is one for Azure ML, never one for ARM."""
+        mode = endpoint.auth_mode.casefold()
+        if mode == "aadtoken":
+            return self.http.token(self.http.cloud.ml_scope, rejected=rejected)
+        return self.token(endpoint.name).access_token if mode == "amltoken" else self.keys(endpoint.name).primary
 
     def _score(self, url: str, key: str, payload: Any, deployment: str | None, timeout: float) -> Response:
         headers = {"Authorization": f"Bearer {key}", **({"azureml-model-deployment": deployment} if deployment else {})}

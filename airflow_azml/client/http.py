@@ -171,26 +171,28 @@ class Transport:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         token_parameter: str = "$continuationtoken",  # noqa: S107 - a parameter's name
+        items: str = "value",
         **options: Any,
     ) -> Iterator[dict[str, Any]]:
         """Yield every item of a list, following its pages in whichever of the service's three styles they come.
 
-        ``nextLink`` (GET) is followed as it is written; ``continuationToken`` goes back in the body of a POST, or in
-        the query of a GET.
+        ``nextLink`` is followed by a GET, as it is written; ``continuationToken`` goes back in the body of a POST, or
+        in the query of a GET. A POST that is answered with both is a query, which goes on by its token.
 
         :param token_parameter: the query parameter that takes the token; the services do not agree on it.
+        :param items: the member in which a page has its items.
         """
         seen: set[str] = set()
         while True:
             page = self.json(method, url, operation=operation, params=params, json=json, **options)
-            yield from page.get("value") or ()
+            yield from page.get(items) or ()
             link, token = page.get("nextLink"), page.get("continuationToken")
-            following = link if link and method == "GET" else token
+            following = token if method == "POST" and token else link or token
             if not following or following in seen:  # a service that repeats its token would keep us for ever
                 return
             seen.add(following)
             if following == link:
-                url, params = link, None
+                method, url, params, json = "GET", link, None, None
             elif json is not None:
                 json = {**json, "continuationToken": token}
             else:
@@ -225,6 +227,14 @@ class Transport:
                 part.replace(target)
                 return
 
+    def token(self, scope: str, *, rejected: str | None = None) -> str:
+        """Return a bearer token for a service that is called with a header of its own."""
+        token = self.tokens.token(scope, rejected=rejected)
+        if self._seen.get(scope) != token:
+            self._seen[scope] = token
+            self.secret(token)
+        return token
+
     def secret(self, value: str | None) -> None:
         """Tell whoever masks secrets about one that has just come to be known."""
         if value and self._on_secret:
@@ -251,11 +261,7 @@ class Transport:
                 operation=call.operation,
                 url=call.url,
             )
-        token = self.tokens.token(call.auth, rejected=rejected)
-        if self._seen.get(call.auth) != token:
-            self._seen[call.auth] = token
-            self.secret(token)
-        return token
+        return self.token(call.auth, rejected=rejected)
 
     def _send(self, call: _Call, token: str | None, attempt: int) -> Response:
         """Send once; follow redirects of reads, within the host."""
