@@ -11,6 +11,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from airflow_azml.demo.airflow_api import WAITING
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -62,10 +64,10 @@ class PlainLines(nullcontext["PlainLines"]):
     def __call__(self, rows: Sequence[Row]) -> None:
         """Print what has changed."""
         for row in rows:
-            news = (row.task.state, row.doing if row.task.active else "")
-            if row.task.state and self._said.get(row.task.task_id) != news:
-                self._said[row.task.task_id] = news
-                words = f"{row.task.task_id:<18} {row.task.state:<15} {duration(row.task.seconds()):>10}  {news[1]}"
+            state, doing = ("running", row.doing) if row.task.active else (row.task.state, "")
+            if state not in WAITING and self._said.get(row.task.task_id) != (state, doing):
+                self._said[row.task.task_id] = (state, doing)
+                words = f"{row.task.task_id:<18} {state:<15} {duration(row.task.seconds()):>10}  {doing}"
                 self._console.print(words.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 
