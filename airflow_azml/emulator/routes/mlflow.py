@@ -192,6 +192,12 @@ def list_artifacts(world: World, run: Asked, query: FoldedQuery) -> dict[str, An
     return {"root_uri": mlflow_records.info_json(run)["artifact_uri"], "files": files}
 
 
+@routes.post("/logged-models/search")
+def search_logged_models() -> dict[str, Any]:
+    """Search Logged Models: none, for they cannot be created here. MLflow 3 asks before it downloads artifacts."""
+    return {"models": []}
+
+
 def _rendered(world: Emulator, run: Document) -> dict[str, Any]:
     return mlflow_records.run_json(run, world.parameters.of_run(run["runId"]), world.metrics.by_name(run["runId"]))
 
