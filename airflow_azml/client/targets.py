@@ -49,7 +49,7 @@ def cancel(client: AzureMLClient, target: Target, *, sleep: Callable[[float], No
 
 def explain(client: AzureMLClient, target: Target, observation: Observation) -> OperationFailedError:
     """Build the error of a target that failed: the service's reason, where to see it, the last lines of its log."""
-    lines = _log_tail(client, target) if observation.phase is not Phase.GONE else []
+    lines = log_tail(client, target) if observation.phase is not Phase.GONE else []
     absent = "it does not exist" if observation.phase is Phase.GONE else "the service gives no reason"
     parts = [observation.detail or _reason_of_operation(client, target) or absent, f"See {studio_url(client, target)}"]
     if lines:
@@ -106,7 +106,8 @@ def _reason_of_operation(client: AzureMLClient, target: Target) -> str:
     return str(error) if error else ""
 
 
-def _log_tail(client: AzureMLClient, target: Target) -> list[str]:
+def log_tail(client: AzureMLClient, target: Target) -> list[str]:
+    """Return the last lines of what a run or deployment has printed; whatever else there is has no log."""
     try:
         if target.kind is Kind.RUN:
             return list(client.runs.tail_log(target.name, LOG_LINES))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow.sdk import Context
 
@@ -116,13 +116,28 @@ class AzureMLScoreOperator(AzureMLBaseOperator):
 
     def act(self, client: AzureMLClient, context: Context) -> Result:
         """Score it."""
-        from airflow_azml.client.workspace import endpoint_page  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.errors import ServiceError  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.workspace import endpoint_page  # noqa: PLC0415 - likewise
 
         url = self.publish_page(context, endpoint_page(self.endpoint_name))
-        answer = client.endpoints.score(
-            self.endpoint_name, self.data, deployment=self.deployment_name, timeout=self.timeout
-        )
+        try:
+            answer = client.endpoints.score(
+                self.endpoint_name, self.data, deployment=self.deployment_name, timeout=self.timeout
+            )
+        except ServiceError as error:  # it says no more than "check the logs"
+            error.remedy = "\n".join(["", *self._logs(client)])
+            raise
         return {"endpoint_name": self.endpoint_name, "answer": answer, "studio_url": url}
+
+    def _logs(self, client: AzureMLClient) -> Iterator[str]:
+        """Yield the ends of the logs of all deployments that may have answered."""
+        from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.targets import log_tail  # noqa: PLC0415 - likewise
+
+        shares = client.endpoints.get(self.endpoint_name).traffic
+        for name in [self.deployment_name] if self.deployment_name else [name for name in shares if shares[name]]:
+            yield f"Log of deployment {name}:"
+            yield from log_tail(client, Target(Kind.DEPLOYMENT, name, parent=self.endpoint_name))
 
 
 class AzureMLDeleteOnlineEndpointOperator(AzureMLWaitingOperator):
