@@ -94,7 +94,8 @@ class Demo:
 
     def _say_failures(self, run: DagRun) -> None:
         for failure in report.failures(run):
-            self._console.print(f"[bold red]{failure.task_id} failed:[/] {escape(failure.error)}", highlight=False, soft_wrap=True)
+            head = f"[bold red]{failure.task_id} failed:[/] {escape(failure.error)}"
+            self._console.print(head, highlight=False, soft_wrap=True)
             self._say("The end of its log:")
             for line in failure.lines:
                 self._say(f"  {line}")
