@@ -1,4 +1,4 @@
-"""`airflow-azml`: the emulator and the demo on the command line.
+"""`airflow-azml`: the emulator, the demo, and a look through an Airflow connection on the command line.
 
 Everything heavy is imported by the command that needs it: `--help` answers at once, and none of it loads Airflow.
 """
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_emulator(commands)
     _add_demo(commands)
+    _add_connection(commands)
     return top
 
 
@@ -57,6 +58,15 @@ def _demo(options: argparse.Namespace, *, stay: bool = False) -> int:
     from airflow_azml.demo.demo import run  # noqa: PLC0415 - rich, httpx
 
     return run(options.state, options.dags, stay=stay)
+
+
+def _add_connection(commands: Commands) -> None:
+    from airflow_azml import cli_connection  # noqa: PLC0415 - as the emulator's
+
+    cli_connection.add_doctor(
+        _command(commands, "doctor", "check an Airflow connection, hop by hop", cli_connection.doctor)
+    )
+    cli_connection.add_ls(_command(commands, "ls", "list what a connection's workspace holds", cli_connection.ls))
 
 
 def _command(commands: Commands, name: str, what: str, run: Run) -> argparse.ArgumentParser:

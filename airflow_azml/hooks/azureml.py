@@ -10,16 +10,19 @@ from airflow.sdk import BaseHook
 from airflow_azml.hooks.connection import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow.sdk import Connection
 
     from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.doctor import Step
 
 
 class AzureMLHook(BaseHook):
     """Talk to Azure Machine Learning through an Airflow connection of type `azureml`.
 
     Everything the provider can do is on `client`: `hook.client.runs.get("...")`, `.computes`, `.models`, `.endpoints`,
-    `.deployments`, `.artifacts`, `.environments`, `.codes`. Clients are shared within a process.
+    `.deployments`, `.artifacts`, `.environments`, `.codes`, `.workspaces` ... Clients are shared within a process.
 
     :param azureml_conn_id: the connection: credential, workspace, cloud and API generation.
     """
@@ -50,18 +53,30 @@ class AzureMLHook(BaseHook):
         aextra = getattr(connection, "aextra_dejson", None)  # not on the oldest Airflow that we support
         return _client_of(connection, await aextra() if aextra else connection.extra_dejson)
 
-    def test_connection(self) -> tuple[bool, str]:
-        """Fetch a token, find the workspace and its regional API; report what failed and why."""
-        from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - only when it is needed
+    def diagnose(self) -> Iterator[Step]:
+        """Yield the hops on the way to the workspace, the last of them the one that failed, if one did."""
+        from airflow.providers.common.compat.sdk import AirflowNotFoundException  # noqa: PLC0415 - only here
+
+        from airflow_azml.client.doctor import Step, walk  # noqa: PLC0415 - only when it is needed
+        from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - likewise
 
         try:
             client = self.client
-            regional = client.routing.regional
-            computes = sum(1 for _ in client.computes.list())
+        except AirflowNotFoundException as error:
+            yield Step("connection", ok=False, text=str(error), remedy="Make it under Admin > Connections.")
+            return
         except AzureMLError as error:
-            return False, str(error)
-        name = client.workspace.name
-        return True, f"Workspace '{name}' in {client.routing.location}: {computes} computes, regional API {regional}"
+            yield Step.failed("connection", error)
+            return
+        yield Step("connection", ok=True, text=f"'{self.azureml_conn_id}' leads to {client.workspace.arm_path}")
+        yield from walk(client)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Walk the hops on the way to the workspace; say which one failed and why, or what was found."""
+        steps = list(self.diagnose())
+        if not steps[-1].ok:
+            return False, str(steps[-1])
+        return True, "; ".join(f"{step.name}: {step.text}" for step in steps[1:])
 
 
 def _client_of(connection: Connection, extra: dict[str, Any]) -> AzureMLClient:

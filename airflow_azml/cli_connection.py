@@ -1,0 +1,159 @@
+"""`airflow-azml doctor` and `airflow-azml ls`: what is seen through an Airflow connection, without an Airflow task."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Iterator
+
+    from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.hooks.azureml import AzureMLHook
+
+    Row = dict[str, Any]
+
+KINDS = ("runs", "models", "computes", "endpoints")
+
+
+def add_doctor(command: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `doctor`."""
+    command.add_argument("conn_id", metavar="CONN_ID", nargs="?", default="azureml_default")
+    command.add_argument("--json", action="store_true", help="one JSON object per step")
+
+
+def add_ls(command: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `ls`."""
+    command.add_argument("kind", choices=KINDS)
+    command.add_argument("conn_id", metavar="CONN_ID", nargs="?", default="azureml_default")
+    command.add_argument("--limit", type=int, default=20, help="rows at most (%(default)s)")
+    command.add_argument("--experiment", help="runs: of this experiment")
+    command.add_argument("--status", action="append", default=[], help="runs: with this status; may be repeated")
+    command.add_argument("--name", help="models: of this name")
+    command.add_argument("--json", action="store_true", help="one JSON object per row")
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Walk the hops and print each; 1 when one is closed."""
+    failed = False
+    for step in _hook(options.conn_id).diagnose():
+        failed = failed or not step.ok
+        if options.json:
+            print(json.dumps(asdict(step)))
+        else:
+            print(f"{'ok    ' if step.ok else 'FAILED'}  {step.name}: {step.text}", flush=True)
+            if step.remedy:
+                print(f"        {step.remedy}")
+    return int(failed)
+
+
+def ls(options: argparse.Namespace) -> int:
+    """Print a table of what is in the workspace."""
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException  # noqa: PLC0415 - loads Airflow
+
+    from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - only when it is needed
+
+    try:
+        rows = list(_LISTS[options.kind](_hook(options.conn_id).client, options))
+    except (AirflowNotFoundException, AzureMLError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    if options.json:
+        for row in rows:
+            print(json.dumps(row))
+    else:
+        _print_table(options.kind, rows)
+    return 0
+
+
+def _hook(conn_id: str) -> AzureMLHook:
+    # Airflow's own `connections test` says this too: connections of the metadata database are to be found.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - loads Airflow
+
+    return AzureMLHook(conn_id)
+
+
+def _runs(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Row]:
+    from airflow_azml.client.filters import run_filter  # noqa: PLC0415 - only when it is needed
+
+    names = [options.experiment] if options.experiment else [found.name for found in client.experiments.list()]
+    wanted = run_filter(statuses=options.status)
+    found = [(name, run) for name in names for run in client.runs.list(name, filter=wanted, limit=options.limit)]
+    for name, run in sorted(found, key=lambda pair: pair[1].created, reverse=True)[: options.limit]:
+        yield {
+            "run": run.id,
+            "experiment": name,
+            "status": run.status,
+            "compute": str(run.raw.get("target") or ""),
+            "created": run.created,
+            "ended": run.ended,
+        }
+
+
+def _models(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Row]:
+    for model in islice(client.models.list(options.name), options.limit):
+        yield {
+            "model": model.name,
+            "version": model.version,
+            "run": model.run_id,
+            "created": model.created,
+            "tags": dict(model.tags),
+        }
+
+
+def _computes(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Row]:
+    for compute in islice(client.computes.list(), options.limit):
+        scale = compute.scale_settings
+        nodes = f"{compute.current_nodes} of {scale.get('minNodeCount', 0)} to {scale['maxNodeCount']}" if scale else ""
+        yield {
+            "compute": compute.name,
+            "type": compute.compute_type,
+            "vm size": compute.vm_size,
+            "state": compute.state or compute.allocation_state or compute.provisioning_state,
+            "nodes": nodes,
+        }
+
+
+def _endpoints(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Row]:
+    for endpoint in islice(client.endpoints.list(), options.limit):
+        yield {
+            "endpoint": endpoint.name,
+            "state": endpoint.provisioning_state,
+            "auth": endpoint.auth_mode,
+            "traffic": dict(endpoint.traffic),
+            "scoring URI": endpoint.scoring_uri,
+        }
+
+
+_LISTS: dict[str, Callable[[AzureMLClient, argparse.Namespace], Iterable[Row]]] = {
+    "runs": _runs,
+    "models": _models,
+    "computes": _computes,
+    "endpoints": _endpoints,
+}
+
+
+def _print_table(kind: str, rows: list[Row]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only for a table
+    from rich.table import Table  # noqa: PLC0415 - likewise
+
+    if not rows:
+        print(f"no {kind}")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        table.add_column(name.upper(), overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    # A pipe has no width: whoever reads it wants whole values.
+    Console(width=None if sys.stdout.isatty() else 10_000, markup=False, highlight=False).print(table)
+
+
+def _text(value: Any) -> str:
+    return " ".join(f"{key}={part}" for key, part in value.items()) if isinstance(value, dict) else str(value)
