@@ -192,7 +192,7 @@ class Decision:
     def as_json(self) -> dict[str, str]:
         """Return plain JSON, fit for a trigger's event."""
         seen = self.observation
-        return {"verdict": self.verdict, "phase": seen.phase, "status": seen.status, "detail": seen.detail}
+        return {"verdict": str(self.verdict), "phase": str(seen.phase), "status": seen.status, "detail": seen.detail}
 
     @classmethod
     def from_json(cls, values: Mapping[str, str]) -> Decision:

@@ -1,0 +1,155 @@
+"""The trigger, in an event loop as the triggerer has it, on a real emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from importlib import import_module
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_azml.client import targets
+from airflow_azml.client.lifecycle import Goal, Kind, Target
+from airflow_azml.operators.run import AzureMLStartRunOperator
+from airflow_azml.sensors.run import AzureMLWaitForRunSensor
+from airflow_azml.triggers.azureml import AzureMLTrigger
+
+ENDS = "print('done')"
+SLEEPS = "import time\ntime.sleep(600)"
+
+
+@pytest.fixture
+def started(airflow, cpu, project):
+    """Start a run and return it as a target."""
+
+    def started(script, task_id="start"):
+        fields = {"compute_name": cpu, "wait_for_completion": False, **project(script)}
+        outcome = airflow.run(AzureMLStartRunOperator, task_id=task_id, **fields)
+        return Target(Kind.RUN, outcome.result["run_id"])
+
+    return started
+
+
+def trigger(target, **fields):
+    return AzureMLTrigger(
+        azureml_conn_id="azureml_default", target=target.as_json(), **{"poll_interval": 0.2, **fields}
+    )
+
+
+async def event_of(one):
+    return (await anext(one.run())).payload
+
+
+def status(emulator, target):
+    return emulator.regional("GET", "history/v1.0", f"/runs/{target.name}").json()["status"]
+
+
+def test_another_triggerer_can_take_over(emulator):
+    """The arguments are plain JSON, rebuild the same trigger with the same deadline, and hold no secret."""
+    one = trigger(Target(Kind.COMPUTE, "cpu", goal=Goal.GONE), timeout=60, cancel_on_kill=True)
+    classpath, arguments = one.serialize()
+    stored = json.dumps(arguments)
+    module, _, name = classpath.rpartition(".")
+    again = getattr(import_module(module), name)(**json.loads(stored))
+    assert again.serialize() == (classpath, arguments)
+    assert again.started == one.started
+    assert emulator.connection() not in stored
+    assert "password" not in stored
+
+
+def test_a_trigger_is_made_without_asking_for_its_connection():
+    """Airflow makes triggers in its scheduler too, where no connection can be looked up."""
+    assert AzureMLTrigger(azureml_conn_id="nowhere", target=Target(Kind.RUN, "r").as_json(), poll_interval=1)
+
+
+def test_many_triggers_wait_in_one_loop_and_each_has_its_event(started):
+    """Waiting for the same or another target, none keeps another from its end."""
+    both = [started(ENDS, "a"), started("raise SystemExit(3)", "b")]
+
+    async def wait():
+        return await asyncio.gather(*(event_of(trigger(target)) for target in both * 5))
+
+    decisions = [event["decision"] for event in asyncio.run(wait())]
+    assert [decision["verdict"] for decision in decisions] == ["done", "failed"] * 5
+    assert {decision["status"] for decision in decisions} == {"Completed", "Failed"}
+
+
+@pytest.mark.usefixtures("airflow")
+def test_looking_does_not_block_the_triggerers_loop(monkeypatch):
+    """HTTP is synchronous: it happens in threads of the trigger's own."""
+    threads = set()
+
+    def look(*_):
+        threads.add(threading.current_thread().name.rpartition("_")[0])
+        return targets.GONE
+
+    monkeypatch.setattr("airflow_azml.triggers.azureml.look", look)
+    asyncio.run(event_of(trigger(Target(Kind.RUN, "r", goal=Goal.GONE))))
+    assert threads == {"azureml"}
+
+
+def test_the_deadline_counts_from_the_first_triggerer(started):
+    """A restart does not give the wait another chance."""
+    target = started(SLEEPS)
+    late = trigger(target, timeout=100, started=time.time() - 101)
+    assert asyncio.run(event_of(late))["decision"]["verdict"] == "timed_out"
+    asyncio.run(trigger(target, cancel_on_kill=True).on_kill())
+
+
+def test_a_trigger_that_is_stopped_leaves_the_run_alone(started, emulator, until):
+    """A triggerer that is restarted cancels its triggers' coroutines: the work goes on."""
+    target = started(SLEEPS)
+    until(lambda: status(emulator, target) == "Running")
+
+    async def stop():
+        one = trigger(target, cancel_on_kill=True)
+        waiting = asyncio.create_task(event_of(one))
+        await asyncio.sleep(0.5)
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        await one.cleanup()
+
+    asyncio.run(stop())
+    assert status(emulator, target) == "Running"
+    asyncio.run(trigger(target, cancel_on_kill=True).on_kill())
+    assert status(emulator, target) == "Canceled"
+
+
+def test_a_user_who_marks_the_deferred_task_cancels_the_run_unless_it_is_detached(started, emulator):
+    """Airflow 3.3 calls on_kill when a person marks or clears a task whose trigger waits."""
+    target = started(SLEEPS)
+    asyncio.run(trigger(target).on_kill())
+    assert status(emulator, target) != "Canceled"
+    asyncio.run(trigger(target, cancel_on_kill=True).on_kill())
+    assert status(emulator, target) == "Canceled"
+
+
+def test_a_permanent_error_fires_an_event_that_fails_the_task_at_once(airflow, emulator, started, monkeypatch):
+    """A connection that became wrong while the task was deferred is said in the task's log, and not retried."""
+    target = started(SLEEPS)
+    deferred = airflow.run(AzureMLWaitForRunSensor, run_id=target.name, deferrable=True, retries=3)
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection(password="wrong"))
+        event = airflow.trigger_event(deferred)
+    outcome = airflow.resume(deferred, event)
+    assert (outcome.state, type(outcome.error)) == ("failed", AirflowFailException)
+    assert "AADSTS7000215" in str(outcome.error)
+    asyncio.run(trigger(target, cancel_on_kill=True).on_kill())
+
+
+def test_an_outage_of_the_service_is_waited_out(started, emulator, until):
+    """The emulator is killed and started again while the trigger waits: the run's end is seen all the same."""
+    target = started("import time\ntime.sleep(3)")
+    until(lambda: status(emulator, target) == "Running")
+    events = []
+    waiting = threading.Thread(target=lambda: events.append(asyncio.run(event_of(trigger(target)))))
+    waiting.start()
+    emulator.kill()
+    emulator.start()
+    waiting.join(90)
+    assert [event["decision"]["verdict"] for event in events] == ["done"]
