@@ -1,0 +1,101 @@
+"""`airflow-azml doctor` and `ls` as a person runs them, against the emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_azml.cli import main
+from airflow_azml.hooks.azureml import AzureMLHook
+
+
+@pytest.fixture
+def command(emulator, monkeypatch, capsys):
+    """Run a command line with the emulator's connection, and one that is changed beside it."""
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection())
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")  # the command's own change of it is undone
+
+    def run(*arguments, **changes):
+        monkeypatch.setenv("AIRFLOW_CONN_OTHER", emulator.connection(**changes))
+        code = main(list(arguments))
+        printed = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=printed.out, stderr=printed.err)
+
+    return run
+
+
+def test_the_program(emulator, tmp_path):
+    """As a person starts it, in a process of its own: the way is open, so it exits with 0."""
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW_CONN_MINE": emulator.connection()}
+    line = [sys.executable, "-m", "airflow_azml.cli", "doctor", "mine"]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("ok  ") == 7
+
+
+def test_doctor_walks_the_hops(command):
+    """One line a hop; exit 0 when the way is open."""
+    done = command("doctor")
+    assert done.returncode == 0, done.stderr
+    hops = [line.split(":")[0].split("  ")[-1].strip() for line in done.stdout.splitlines()]
+    assert hops == ["connection", "token", "Resource Manager", "workspace", "discovery", "regional API", "models"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "hop", "text"),
+    [
+        ({"password": "n0t-the-0ne"}, "token", "AADSTS7000215"),
+        ({"workspace_name": "other"}, "workspace", "Check subscription, resource group and workspace name"),
+        ({"subscription_id": "1"}, "Resource Manager", "may not see subscription 1"),
+        ({"ca_bundle": ""}, "token", "certificate"),
+        ({"tenant_id": "", "resource_group": ""}, "connection", "'resource_group', 'tenant_id' missing"),
+        ({"authority_url": "https://127.0.0.1:9"}, "token", "can this machine reach it"),
+    ],
+)
+def test_doctor_names_the_hop_that_fails(command, changes, hop, text):
+    """With the reason and what to do; exit 1; the secret is nowhere."""
+    done = command("doctor", "other", "--json", **changes)
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, last["name"], last["ok"]) == (1, hop, False)
+    assert text in last["text"] + last["remedy"]
+    assert "n0t-the-0ne" not in done.stdout + done.stderr
+
+
+def test_a_connection_that_is_not_there(command):
+    """Said by both commands, without a traceback."""
+    for arguments in (["doctor", "nope"], ["ls", "runs", "nope"]):
+        done = command(*arguments)
+        assert done.returncode == 1
+        assert "nope" in done.stdout + done.stderr
+
+
+def test_ls_prints_tables(command, emulator, cpu):
+    """A table for people, JSON for programs."""
+    done = command("ls", "computes")
+    head, first = done.stdout.splitlines()[:2]
+    assert head.split() == ["COMPUTE", "TYPE", "VM", "SIZE", "STATE", "NODES"]
+    assert first.split()[:3] == [cpu, "AmlCompute", "STANDARD_DS3_V2"]
+    (row,) = (json.loads(line) for line in command("ls", "computes", "--json").stdout.splitlines())
+    assert row["compute"] == cpu
+    emulator.regional("PATCH", "history/v1.0", "/experiments/e1/runs/r1", json={"runId": "r1"}).raise_for_status()
+    assert "r1" in command("ls", "runs", "--experiment", "e1").stdout
+    assert command("ls", "runs", "--status", "Failed").stdout == "no runs\n"
+    assert command("ls", "models").stdout == "no models\n"
+    assert command("ls", "endpoints").stdout == "no endpoints\n"
+
+
+def test_the_hook_tests_its_connection(emulator, monkeypatch):
+    """The button in Airflow's UI walks the same hops."""
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection())
+    ok, message = AzureMLHook().test_connection()
+    assert ok
+    assert "local in eastus" in message
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection(workspace_name="other"))
+    ok, message = AzureMLHook().test_connection()
+    assert not ok
+    assert message.startswith("workspace: ")
