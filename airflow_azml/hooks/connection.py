@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.client.errors import InputError
@@ -105,7 +106,7 @@ class Settings:
             raise InputError(
                 f"connection '{conn_id}'", rule=f"unknown extra {_list(unknown)}; it may have {_list(sorted(FIELDS))}"
             )
-        given = {name: str(value).strip() for name, value in extra.items() if value not in {None, ""}}
+        given = {name: str(value).strip() for name, value in extra.items() if value is not None and value != ""}
         told = (credential for field, credential in TELLING_FIELDS.items() if field in given)
         given.setdefault("credential", next(told, "client_secret"))
         if login:
@@ -124,6 +125,8 @@ class Settings:
         faults = [f"{_list(missing)} missing"] if (missing := self.missing()) else []
         if self.credential not in CREDENTIALS:
             faults.append(f"credential '{self.credential}' must be one of {_list([*CREDENTIALS])}")
+        if self.ca_bundle and not Path(self.ca_bundle).is_file():
+            faults.append(f"ca_bundle '{self.ca_bundle}' is no file on this machine")
         return faults
 
     def missing(self) -> list[str]:
