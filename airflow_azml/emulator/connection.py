@@ -1,4 +1,8 @@
-"""The Airflow connection that leads to this emulator, ready to paste."""
+"""The Airflow connection that leads to this emulator, ready to paste.
+
+Over HTTPS it signs in with client id and secret, as for the service. Over plain HTTP it has a token instead: msal talks
+to no authority without TLS.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator import facts
-from airflow_azml.emulator.identity import CLIENT_ID, CLIENT_SECRET
+from airflow_azml.emulator.identity import CLIENT_ID, CLIENT_SECRET, IdentityProvider
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 VARIABLE = "AIRFLOW_CONN_AZUREML_DEFAULT"
+TOKEN_LIFETIME = 365 * 24 * 3600  # seconds; the key that signs it is kept with the state
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to call a server that listens everywhere
 
 
@@ -20,24 +25,28 @@ def connection_line(host: str, port: int, tls_port: int | None, data: Path) -> s
     """Return a shell assignment of the connection: over HTTPS when it is served, else over plain HTTP."""
     host = ANY_HOST.get(host, host)
     address = f"[{host}]" if ":" in host else host
-    url = f"https://{address}:{tls_port}" if tls_port else f"http://{address}:{port}"
-    ca_bundle = {"ca_bundle": str((data / "ca.pem").resolve())} if tls_port else {}
-    return f"{VARIABLE}={shlex.quote(json.dumps(_connection(url, ca_bundle)))}"
+    connection = _over_tls(f"https://{address}:{tls_port}", data) if tls_port else _plain(address, port, data)
+    return f"{VARIABLE}={shlex.quote(json.dumps(connection))}"
 
 
-def _connection(url: str, ca_bundle: dict[str, str]) -> dict[str, Any]:
+def _over_tls(url: str, data: Path) -> dict[str, Any]:
+    extra = {**_extra(url), "tenant_id": facts.TENANT, "ca_bundle": str((data / "ca.pem").resolve())}
+    return {"conn_type": "azureml", "login": CLIENT_ID, "password": CLIENT_SECRET, "extra": extra}
+
+
+def _plain(address: str, port: int, data: Path) -> dict[str, Any]:
+    data.mkdir(parents=True, exist_ok=True)
+    url = f"http://{address}:{port}"
+    token = IdentityProvider(data).sign(issuer=url, tenant=facts.TENANT, audience=url, lifetime=TOKEN_LIFETIME)
+    return {"conn_type": "azureml", "extra": {**_extra(url), "token": token}}
+
+
+def _extra(url: str) -> dict[str, str]:
     return {
-        "conn_type": "azureml",
-        "login": CLIENT_ID,
-        "password": CLIENT_SECRET,
-        "extra": {
-            "cloud": "Custom",
-            "authority_url": url,
-            "resource_manager_url": url,
-            **ca_bundle,
-            "tenant_id": facts.TENANT,
-            "subscription_id": facts.SUBSCRIPTION,
-            "resource_group": facts.RESOURCE_GROUP,
-            "workspace_name": facts.WORKSPACE,
-        },
+        "cloud": "Custom",
+        "authority_url": url,
+        "resource_manager_url": url,
+        "subscription_id": facts.SUBSCRIPTION,
+        "resource_group": facts.RESOURCE_GROUP,
+        "workspace_name": facts.WORKSPACE,
     }
