@@ -57,7 +57,9 @@ def plane_of(path: str) -> str:
 
 def envelope(fault: Fault, plane: str, *, request_id: str, location: str) -> dict[str, Any]:
     """Render the fault as the plane's JSON body."""
-    plain = {"code": fault.code, "message": fault.message, "target": fault.target, "details": fault.details}
+    plain: dict[str, Any] = {"code": fault.code, "message": fault.message, "details": fault.details}
+    if fault.target is not None:  # the specifications have no nulls here
+        plain["target"] = fault.target
     correlation = {"operation": request_id, "request": request_id}
     if plane == "arm":
         return {"error": {**plain, "additionalInfo": []}}
@@ -66,7 +68,7 @@ def envelope(fault: Fault, plane: str, *, request_id: str, location: str) -> dic
     if plane == "modelmanagement":
         return {**plain, "statusCode": fault.status, "correlation": correlation}
     general = "UserError" if fault.status < 500 else "ServiceError"  # noqa: PLR2004 - HTTP's own border
-    error = {**plain, "code": general, "innerError": {"code": fault.code, "innerError": None}}
+    error = {**plain, "code": general, "innerError": {"code": fault.code}}
     return {
         "error": error,
         "correlation": correlation,
