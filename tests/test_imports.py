@@ -1,0 +1,71 @@
+"""Parsing a DAG file must not pay for what only a running task needs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+ROOMS = [
+    "airflow_azml",
+    "airflow_azml.provider_info",
+    "airflow_azml.operators.compute",
+    "airflow_azml.operators.run",
+    "airflow_azml.operators.model",
+    "airflow_azml.operators.endpoint",
+    "airflow_azml.operators.deployment",
+    "airflow_azml.sensors.run",
+    "airflow_azml.links.azureml",
+]
+# Loaded by a bare DAG file itself: what stands above these is ours.
+BARE = "import airflow.sdk; from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, BaseOperatorLink"
+SCRIPT = """
+import json, sys
+{bare}
+before = set(sys.modules)
+import {modules}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def loaded(*modules):
+    """Return the modules that an import loads beyond what a bare DAG file has loaded already."""
+    script = SCRIPT.format(bare=BARE, modules=", ".join(modules))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def parsed():
+    """What a DAG file that uses every operator loads."""
+    return loaded(*ROOMS)
+
+
+def test_parsing_loads_nothing_that_talks_to_azure(parsed):
+    """No requests, msal or fastapi, and nothing of the client, the hook or the trigger."""
+    heavy = ("requests", "msal", "fastapi", "uvicorn", "yaml", "pathspec", "cryptography", "sqlite3")
+    rooms = ("client", "emulator", "hooks", "triggers", "demo", "cli")
+    forbidden = heavy + tuple(f"airflow_azml.{room}" for room in rooms)
+    assert [name for name in parsed if name == forbidden or name.startswith(forbidden)] == []
+
+
+def test_parsing_loads_our_own_modules_only(parsed):
+    """Beyond a bare airflow.sdk there is nothing to pay for but our own few files."""
+    assert [name for name in parsed if name.partition(".")[0] != "airflow_azml"] == []
+
+
+def test_the_trigger_loads_no_http(parsed):
+    """The triggerer and the scheduler import it to rebuild it: requests and msal wait for the first look."""
+    assert "airflow_azml.triggers.azureml" not in parsed
+    beyond = loaded("airflow_azml.triggers.azureml")
+    assert [name for name in beyond if name.partition(".")[0] in {"requests", "msal", "fastapi"}] == []
+
+
+def test_the_client_is_usable_without_airflow():
+    """From a notebook: neither airflow nor the HTTP libraries are loaded by importing it."""
+    script = "import json, sys; import airflow_azml.client.azureml; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    names = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert names.isdisjoint({"airflow", "requests", "msal", "fastapi"})
