@@ -27,7 +27,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": _modules("airflow_azml.operators", OPERATORS),
-        "sensors": _modules("airflow_azml.sensors", ["run"]),
+        "sensors": _modules("airflow_azml.sensors", SENSORS),
         "hooks": _modules("airflow_azml.hooks", ["azureml"]),
         "triggers": _modules("airflow_azml.triggers", ["azureml"]),
         "extra-links": ["airflow_azml.links.azureml.AzureMLStudioLink"],
@@ -47,7 +47,8 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-OPERATORS = ["compute", "run", "model", "endpoint", "deployment"]
+OPERATORS = ["compute", "run", "artifact", "model", "endpoint", "deployment"]
+SENSORS = ["compute", "run", "model", "endpoint"]
 
 
 def _modules(package: str, names: list[str]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.computes import Compute
     from airflow_azml.client.lifecycle import Decision, Target
     from airflow_azml.triggers.azureml import AzureMLTrigger
 
@@ -113,6 +114,29 @@ def run_facts(client: AzureMLClient, target: Target) -> dict[str, Any]:
         "started": run.started,
         "ended": run.ended,
         "metrics": client.runs.metrics(run.id),
+    }
+
+
+def compute_facts(compute: Compute) -> dict[str, Any]:
+    """Return what XCom tells of a compute."""
+    return {
+        "compute_name": compute.name,
+        "provisioning_state": compute.provisioning_state,
+        "state": compute.state or compute.allocation_state,
+        "vm_size": compute.vm_size,
+        "current_nodes": compute.current_nodes,
+        "scale_settings": dict(compute.scale_settings),
+    }
+
+
+def endpoint_facts(client: AzureMLClient, name: str) -> dict[str, Any]:
+    """Return what XCom tells of an endpoint."""
+    endpoint = client.endpoints.get(name)
+    return {
+        "endpoint_name": endpoint.name,
+        "provisioning_state": endpoint.provisioning_state,
+        "scoring_uri": endpoint.scoring_uri,
+        "traffic": dict(endpoint.traffic),
     }
 
 

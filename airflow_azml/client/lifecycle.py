@@ -1,4 +1,4 @@
-"""The one state machine of everything remote: compute, run, endpoint, deployment, and their deletion.
+"""The one state machine of everything remote: compute, run, model, endpoint, deployment, and their deletion.
 
 A :class:`Target` names what is waited for (plain JSON: it is the trigger's argument), an :class:`Observation` is what
 the service says of it, a status table per kind says what each status means, and :func:`decide` says what to do next.
@@ -27,26 +27,34 @@ class Phase(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     GONE = "gone"
+    STOPPED = "stopped"
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing more will happen by itself."""
-        return self not in {Phase.PENDING, Phase.ACTIVE}
+        """Whether nothing more will happen by itself; what is stopped may just be about to start."""
+        return self not in {Phase.PENDING, Phase.ACTIVE, Phase.STOPPED}
 
 
 class Kind(StrEnum):
     """What can be waited for."""
 
     COMPUTE = "compute"
+    COMPUTE_INSTANCE = "compute instance"
     RUN = "run"
     ENDPOINT = "endpoint"
     DEPLOYMENT = "deployment"
+    MODEL = "model"
 
 
 class Goal(StrEnum):
-    """How a wait is meant to end."""
+    """How a wait is meant to end.
+
+    ``PRESENT`` is ``SUCCEEDED`` for somebody who only watches: that it does not exist yet is no failure.
+    """
 
     SUCCEEDED = "succeeded"
+    PRESENT = "present"
+    STOPPED = "stopped"
     GONE = "gone"
 
 
@@ -82,11 +90,32 @@ _RESOURCE = {
     "failed": Phase.FAILED,
     "canceled": Phase.CANCELED,
 }
+# ComputeInstanceState: whether the machine runs, whatever its resource's provisioning says.
+_INSTANCE = {
+    "creating": Phase.PENDING,
+    "settingup": Phase.PENDING,
+    "usersettingup": Phase.PENDING,
+    "starting": Phase.PENDING,
+    "restarting": Phase.ACTIVE,
+    "resizing": Phase.ACTIVE,
+    "running": Phase.SUCCEEDED,
+    "jobrunning": Phase.SUCCEEDED,
+    "stopping": Phase.ACTIVE,
+    "stopped": Phase.STOPPED,
+    "deleting": Phase.ACTIVE,
+    "createfailed": Phase.FAILED,
+    "setupfailed": Phase.FAILED,
+    "usersetupfailed": Phase.FAILED,
+    "unusable": Phase.FAILED,
+    "unknown": Phase.ACTIVE,
+}
 STATUSES: Mapping[Kind, Mapping[str, Phase]] = {
     Kind.RUN: _RUN,
     Kind.COMPUTE: _RESOURCE,
+    Kind.COMPUTE_INSTANCE: _INSTANCE,
     Kind.ENDPOINT: _RESOURCE,
     Kind.DEPLOYMENT: _RESOURCE,
+    Kind.MODEL: {"registered": Phase.SUCCEEDED},
 }
 
 
@@ -106,7 +135,7 @@ class Target:
 
     :param kind: what it is.
     :param name: run id, or name of the resource.
-    :param parent: the experiment of a run, the endpoint of a deployment.
+    :param parent: the experiment of a run, the endpoint of a deployment, the version of a model (any, when empty).
     :param goal: how the wait is meant to end.
     :param operation_url: status URL of the long-running operation, where a failure's reason may be found.
     """
@@ -201,13 +230,21 @@ class Decision:
         return cls(Verdict(values["verdict"]), seen)
 
 
+_WANTED = {
+    Goal.SUCCEEDED: Phase.SUCCEEDED,
+    Goal.PRESENT: Phase.SUCCEEDED,
+    Goal.STOPPED: Phase.STOPPED,
+    Goal.GONE: Phase.GONE,
+}
+# A deletion or a stop that was accepted may still show the last good state.
+_NOT_YET = {Goal.GONE: Phase.SUCCEEDED, Goal.STOPPED: Phase.SUCCEEDED, Goal.PRESENT: Phase.GONE}
+
+
 def decide(observation: Observation, elapsed: float, policy: Policy, goal: Goal = Goal.SUCCEEDED) -> Decision:
     """Say what an observation means for a wait that has lasted `elapsed` seconds."""
-    if observation.phase == Phase(goal):
+    if observation.phase == _WANTED[goal]:
         return Decision(Verdict.DONE, observation)
-    # A deletion that was accepted may still show the resource's last good state.
-    lagging = goal is Goal.GONE and observation.phase is Phase.SUCCEEDED
-    if observation.phase.terminal and not lagging:
+    if observation.phase.terminal and observation.phase is not _NOT_YET.get(goal):
         return Decision(Verdict.FAILED, observation)
     if policy.timeout is not None and elapsed >= policy.timeout:
         return Decision(Verdict.TIMED_OUT, observation)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_azml.client.errors import AzureMLError, NotFoundError, OperationFailedError
 from airflow_azml.client.lifecycle import GONE, Goal, Kind, Observation, Phase, Target
 from airflow_azml.client.longrunning import Operation
-from airflow_azml.client.workspace import compute_page, endpoint_page, run_page
+from airflow_azml.client.workspace import compute_page, endpoint_page, model_page, run_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,6 +73,25 @@ def _look_at_compute(client: AzureMLClient, target: Target) -> Observation:
     return Observation.of(Kind.COMPUTE, compute.provisioning_state, "; ".join(compute.errors))
 
 
+def _look_at_instance(client: AzureMLClient, target: Target) -> Observation:
+    """Look at the machine's own state, and first at the operation that is to change it: a failed start ends Stopped."""
+    seen = Observation.of(Kind.COMPUTE_INSTANCE, client.computes.get(target.name).state or "Unknown")
+    if not target.operation_url:
+        return seen
+    state = Operation(target.operation_url, "location").poll(client.transport)
+    if state.error:
+        return Observation(Phase.FAILED, seen.status, str(state.error))
+    return seen if state.done else Observation(Phase.ACTIVE, seen.status)
+
+
+def _look_at_model(client: AzureMLClient, target: Target) -> Observation:
+    if target.parent:
+        client.models.get(target.name, target.parent)
+    elif next(iter(client.models.list(target.name)), None) is None:
+        return GONE
+    return Observation.of(Kind.MODEL, "Registered")
+
+
 def _look_at_endpoint(client: AzureMLClient, target: Target) -> Observation:
     return Observation.of(Kind.ENDPOINT, client.endpoints.get(target.name).provisioning_state)
 
@@ -84,14 +103,18 @@ def _look_at_deployment(client: AzureMLClient, target: Target) -> Observation:
 _LOOKS: Mapping[Kind, Callable[[AzureMLClient, Target], Observation]] = {
     Kind.RUN: _look_at_run,
     Kind.COMPUTE: _look_at_compute,
+    Kind.COMPUTE_INSTANCE: _look_at_instance,
     Kind.ENDPOINT: _look_at_endpoint,
     Kind.DEPLOYMENT: _look_at_deployment,
+    Kind.MODEL: _look_at_model,
 }
 _PAGES: Mapping[Kind, Callable[[Target], str]] = {
     Kind.RUN: lambda target: run_page(target.name),
     Kind.COMPUTE: lambda target: compute_page(target.name),
+    Kind.COMPUTE_INSTANCE: lambda target: compute_page(target.name),
     Kind.ENDPOINT: lambda target: endpoint_page(target.name),
     Kind.DEPLOYMENT: lambda target: endpoint_page(target.parent),
+    Kind.MODEL: lambda target: model_page(target.name, target.parent),
 }
 
 

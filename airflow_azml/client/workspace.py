@@ -65,8 +65,8 @@ def compute_page(name: str) -> str:
 
 
 def model_page(name: str, version: str) -> str:
-    """Return the studio page of a model version."""
-    return f"/model/{quote(name, safe='')}:{quote(version, safe='')}/details"
+    """Return the studio page of a model version, or of all models when there is none yet."""
+    return f"/model/{quote(name, safe='')}:{quote(version, safe='')}/details" if version else "/model/list"
 
 
 def endpoint_page(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.operators.base import AzureMLWaitingOperator, Result
+from airflow_azml.task import compute_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.computes import Compute
-    from airflow_azml.client.lifecycle import Target
+    from airflow_azml.client.lifecycle import Goal, Target
 
 
 class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
@@ -83,7 +83,7 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
         """Return the compute's name, state, VM size and nodes."""
-        return _facts(client.computes.get(target.name))
+        return compute_facts(client.computes.get(target.name))
 
 
 class AzureMLDeleteComputeOperator(AzureMLWaitingOperator):
@@ -114,11 +114,64 @@ class AzureMLDeleteComputeOperator(AzureMLWaitingOperator):
         return Target(Kind.COMPUTE, self.compute_name, goal=Goal.GONE)
 
 
-def _facts(compute: Compute) -> Result:
-    return {
-        "compute_name": compute.name,
-        "provisioning_state": compute.provisioning_state,
-        "vm_size": compute.vm_size,
-        "current_nodes": compute.current_nodes,
-        "scale_settings": dict(compute.scale_settings),
-    }
+class _PowerOperator(AzureMLWaitingOperator):
+    """Start or stop a compute instance.
+
+    :param compute_name: the instance.
+    """
+
+    template_fields: Sequence[str] = (*AzureMLWaitingOperator.template_fields, "compute_name")
+
+    def __init__(self, *, compute_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.compute_name = compute_name
+
+    def accepted(self, target: Target) -> Result:
+        """Return the instance's name."""
+        return {"compute_name": target.name}
+
+    def result(self, client: AzureMLClient, target: Target) -> Result:
+        """Return the instance's name, state and VM size."""
+        return compute_facts(client.computes.get(target.name))
+
+
+class AzureMLStartComputeOperator(_PowerOperator):
+    """Start a compute instance and wait until it runs; one that runs already is fine.
+
+    :param compute_name: the instance.
+    """
+
+    def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - nothing to adopt
+        """Start it, unless it runs or is starting."""
+        from airflow_azml.client.lifecycle import Goal  # noqa: PLC0415 - not at parse time
+
+        return _power(client, self.compute_name, Goal.SUCCEEDED)
+
+
+class AzureMLStopComputeOperator(_PowerOperator):
+    """Stop a compute instance and wait until it has stopped; its disk stays, its machine costs nothing any more.
+
+    :param compute_name: the instance.
+    """
+
+    def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - nothing to adopt
+        """Stop it, unless it is stopped or stopping."""
+        from airflow_azml.client.lifecycle import Goal  # noqa: PLC0415 - not at parse time
+
+        return _power(client, self.compute_name, Goal.STOPPED)
+
+
+def _power(client: AzureMLClient, name: str, goal: Goal) -> Target:
+    from airflow_azml.client.errors import InputError  # noqa: PLC0415 - not at parse time
+    from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - likewise
+
+    compute = client.computes.get(name)
+    if compute.compute_type.casefold() != "computeinstance":
+        raise InputError("compute_name", name, f"is a {compute.compute_type}; only a ComputeInstance starts and stops")
+    settled = {"running", "jobrunning", "starting"} if goal is Goal.SUCCEEDED else {"stopped", "stopping"}
+    if compute.state.casefold() in settled:
+        return Target(Kind.COMPUTE_INSTANCE, name, goal=goal)
+    operation = client.computes.start(name) if goal is Goal.SUCCEEDED else client.computes.stop(name)
+    # Without a header there is no address to ask: the instance's own state has to tell.
+    url = operation.url if operation.kind != "resource" else ""
+    return Target(Kind.COMPUTE_INSTANCE, name, goal=goal, operation_url=url)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
+from airflow_azml.task import endpoint_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -169,14 +170,3 @@ def _ensure(client: AzureMLClient, name: str, spec: dict[str, Any]) -> Endpoint:
         if known.provisioning_state in {"Creating", "Updating"}:
             return known
     return client.endpoints.create(name, spec)
-
-
-def endpoint_facts(client: AzureMLClient, name: str) -> Result:
-    """Return what XCom tells of an endpoint."""
-    endpoint = client.endpoints.get(name)
-    return {
-        "endpoint_name": endpoint.name,
-        "provisioning_state": endpoint.provisioning_state,
-        "scoring_uri": endpoint.scoring_uri,
-        "traffic": dict(endpoint.traffic),
-    }

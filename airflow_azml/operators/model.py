@@ -94,23 +94,80 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
         }
 
 
-class AzureMLDeleteModelOperator(AzureMLBaseOperator):
-    """Delete a version of a model; one that does not exist is fine.
+class AzureMLSetModelTagsOperator(AzureMLBaseOperator):
+    """Add or change tags of a model version, and its description if one is given; other tags stay.
 
     :param model_name: the model.
     :param model_version: the version.
+    :param tags: tags to add or change.
+    :param description: new description; None leaves the old one.
+    """
+
+    template_fields: Sequence[str] = (
+        *AzureMLBaseOperator.template_fields,
+        "model_name",
+        "model_version",
+        "tags",
+        "description",
+    )
+
+    def __init__(
+        self,
+        *,
+        model_name: str,
+        model_version: str,
+        tags: dict[str, str],
+        description: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model_name = model_name
+        self.model_version = model_version
+        self.tags = tags
+        self.description = description
+
+    def act(self, client: AzureMLClient, context: Context) -> Result:
+        """Set them."""
+        from airflow_azml.client.workspace import model_page  # noqa: PLC0415 - not at parse time
+
+        version = str(self.model_version)
+        model = client.models.update(self.model_name, version, tags=self.tags, description=self.description)
+        url = self.publish_page(context, model_page(model.name, model.version))
+        return {
+            "model_name": model.name,
+            "model_version": model.version,
+            "tags": dict(model.tags),
+            "studio_url": url,
+        }
+
+
+class AzureMLDeleteModelOperator(AzureMLBaseOperator):
+    """Delete a version of a model, or all of them; what does not exist is fine.
+
+    A version that is in use is not deleted: the task fails and says who uses it.
+
+    :param model_name: the model.
+    :param model_version: the version; None, written in the DAG, deletes all versions.
     """
 
     template_fields: Sequence[str] = (*AzureMLBaseOperator.template_fields, "model_name", "model_version")
 
-    def __init__(self, *, model_name: str, model_version: str, **kwargs: Any) -> None:
+    def __init__(self, *, model_name: str, model_version: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_name = model_name
         self.model_version = model_version
+        # Decided here: a template that renders to None, say of an XCom that is not there, must not delete everything.
+        self._all_versions = model_version is None
 
     def act(self, client: AzureMLClient, context: Context) -> Result:  # noqa: ARG002 - the base's signature
-        """Delete it."""
-        deleted = client.models.delete(self.model_name, str(self.model_version))
-        if not deleted:
+        """Delete it, or them."""
+        if self._all_versions:
+            deleted = client.models.delete_all(self.model_name)
+            if not deleted:
+                client.routing.require()
+            return {"model_name": self.model_name, "deleted_versions": list(deleted), "deleted": bool(deleted)}
+        version = str(self.model_version)
+        found = client.models.delete(self.model_name, "" if self.model_version is None else version)
+        if not found:
             client.routing.require()
-        return {"model_name": self.model_name, "model_version": str(self.model_version), "deleted": deleted}
+        return {"model_name": self.model_name, "model_version": version, "deleted": found}

@@ -7,8 +7,14 @@ import inspect
 import pytest
 from airflow.sdk import BaseOperator, BaseSensorOperator
 
+from airflow_azml.operators.artifact import AzureMLDownloadRunOutputsOperator
 from airflow_azml.operators.base import AzureMLBaseOperator
-from airflow_azml.operators.compute import AzureMLCreateComputeOperator, AzureMLDeleteComputeOperator
+from airflow_azml.operators.compute import (
+    AzureMLCreateComputeOperator,
+    AzureMLDeleteComputeOperator,
+    AzureMLStartComputeOperator,
+    AzureMLStopComputeOperator,
+)
 from airflow_azml.operators.deployment import (
     AzureMLCreateOnlineDeploymentOperator,
     AzureMLDeleteOnlineDeploymentOperator,
@@ -19,8 +25,15 @@ from airflow_azml.operators.endpoint import (
     AzureMLScoreOperator,
     AzureMLSetOnlineTrafficOperator,
 )
-from airflow_azml.operators.model import AzureMLDeleteModelOperator, AzureMLRegisterModelOperator
+from airflow_azml.operators.model import (
+    AzureMLDeleteModelOperator,
+    AzureMLRegisterModelOperator,
+    AzureMLSetModelTagsOperator,
+)
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
+from airflow_azml.sensors.compute import AzureMLWaitForComputeSensor
+from airflow_azml.sensors.endpoint import AzureMLWaitForOnlineEndpointSensor
+from airflow_azml.sensors.model import AzureMLWaitForModelSensor
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
 
 CLASSES = [
@@ -28,6 +41,13 @@ CLASSES = [
     AzureMLDeleteComputeOperator,
     AzureMLStartRunOperator,
     AzureMLCancelRunOperator,
+    AzureMLStartComputeOperator,
+    AzureMLStopComputeOperator,
+    AzureMLDownloadRunOutputsOperator,
+    AzureMLSetModelTagsOperator,
+    AzureMLWaitForComputeSensor,
+    AzureMLWaitForModelSensor,
+    AzureMLWaitForOnlineEndpointSensor,
     AzureMLWaitForRunSensor,
     AzureMLRegisterModelOperator,
     AzureMLDeleteModelOperator,

@@ -1,0 +1,43 @@
+"""Waiting for an online endpoint, or a deployment behind one, that somebody else creates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_azml.sensors.base import AzureMLBaseSensor
+from airflow_azml.task import endpoint_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.lifecycle import Target
+
+
+class AzureMLWaitForOnlineEndpointSensor(AzureMLBaseSensor):
+    """Wait until an online endpoint, or one of its deployments, is provisioned.
+
+    What does not exist yet is waited for; what has failed fails the sensor.
+
+    :param endpoint_name: the endpoint.
+    :param deployment_name: this deployment of it; None waits for the endpoint itself.
+    """
+
+    template_fields: Sequence[str] = (*AzureMLBaseSensor.template_fields, "endpoint_name", "deployment_name")
+
+    def __init__(self, *, endpoint_name: str, deployment_name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+        self.deployment_name = deployment_name
+
+    def target(self) -> Target:
+        """Return the endpoint, or the deployment."""
+        from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
+
+        if self.deployment_name:
+            return Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name, goal=Goal.PRESENT)
+        return Target(Kind.ENDPOINT, self.endpoint_name, goal=Goal.PRESENT)
+
+    def result(self, client: AzureMLClient, target: Target) -> dict[str, Any]:
+        """Return the endpoint's name, state, scoring URI and traffic."""
+        return endpoint_facts(client, target.parent or target.name)
