@@ -18,7 +18,15 @@ import structlog
 from airflow.sdk import DAG
 from airflow.sdk.api.datamodels._generated import DagRun, TaskInstance, TIRunContext
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import DeferTask, GetXCom, SetRenderedFields, SetXCom, XComResult
+from airflow.sdk.execution_time.comms import (
+    DeferTask,
+    GetXCom,
+    GetXComSequenceSlice,
+    SetRenderedFields,
+    SetXCom,
+    XComResult,
+    XComSequenceSliceResult,
+)
 from airflow.sdk.execution_time.supervisor import set_supervisor_comms
 from airflow.sdk.serde import deserialize, serialize
 
@@ -148,5 +156,10 @@ class _Supervisor:
             case SetRenderedFields():
                 self.harness.rendered[self.task_id] = msg.rendered_fields
             case GetXCom():
-                return XComResult(key=msg.key, value=self.harness.xcoms.get(msg.task_id, {}).get(msg.key))
+                return XComResult(key=msg.key, value=self._pulled(msg))
+            case GetXComSequenceSlice():
+                return XComSequenceSliceResult(root=[self._pulled(msg)])
         return None
+
+    def _pulled(self, msg: Any) -> Any:
+        return self.harness.xcoms.get(msg.task_id, {}).get(msg.key)
