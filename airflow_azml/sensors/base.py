@@ -57,7 +57,8 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait in the triggerer, or in the way that the sensor's mode says."""
-        self.publish(context, self.target())
+        with task_errors():
+            self.publish(context, self.target())
         if not (default_deferrable() if self.deferrable is None else self.deferrable):
             return super().execute(context)
         started = time.time()
