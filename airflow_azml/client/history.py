@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client import versions
-from airflow_azml.client.errors import AzureMLError, NotFoundError, Reason
+from airflow_azml.client.errors import AzureMLError, InvalidRequestError, NotFoundError, Reason
 from airflow_azml.client.experiments import HISTORY, Experiments
 from airflow_azml.client.names import check_run_id
 from airflow_azml.client.service import Service
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TERMINAL = frozenset({"completed", "failed", "canceled"})
 """Finalizing is not among them: outputs are still being uploaded."""
-_BATCH = 50
+_BATCH, _LARGEST_BATCH = 100, 500
 """Runs per request: what Microsoft's own client takes; no limit is published."""
 _PAGE = 500
 _ABSENT = frozenset({404, 405, 501})
@@ -82,6 +82,9 @@ class RunHistory(Service):
     """Read and mark runs. ``experiment`` may be left out: it helps services without workspace-level paths."""
 
     _batch_works = True
+    batch_size = _BATCH
+    """Runs per request of :meth:`get_many`. No limit is published: it grows while the service accepts it."""
+    _largest_batch = _LARGEST_BATCH
 
     @property
     def _experiments(self) -> Experiments:
@@ -95,8 +98,18 @@ class RunHistory(Service):
         """Return many runs in few requests. An id that is missing may still be a run: ask :meth:`get`."""
         wanted = list(dict.fromkeys(run_ids))
         found: dict[str, Run] = {}
-        for start in range(0, len(wanted), _BATCH):
-            found.update(self._read_batch(wanted[start : start + _BATCH], experiment))
+        while wanted:
+            some = wanted[: self.batch_size]
+            try:
+                found.update(self._read_batch(some, experiment))
+            except InvalidRequestError:
+                if len(some) == 1:
+                    raise
+                self.batch_size = self._largest_batch = len(some) // 2
+                continue
+            del wanted[: len(some)]
+            if len(some) == self.batch_size:
+                self.batch_size = min(2 * self.batch_size, self._largest_batch)
         return found
 
     def list(

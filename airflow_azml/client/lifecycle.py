@@ -287,6 +287,10 @@ class Watch:
                 raise
             return self._unanswered(error)
         self._answered = self._clock()
+        return self.judge(observation)
+
+    def judge(self, observation: Observation) -> Decision:
+        """Decide on what somebody else has seen."""
         self._tell(observation)
         return decide(observation, self._clock() - self.started, self.policy, self.target.goal)
 

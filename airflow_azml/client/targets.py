@@ -15,9 +15,10 @@ from airflow_azml.client.longrunning import Operation
 from airflow_azml.client.workspace import compute_page, endpoint_page, model_page, run_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.history import Run
 
 LOG_LINES = 50
 CANCEL_PATIENCE = 30.0  # seconds in which a cancelled run is expected to be seen canceled
@@ -33,6 +34,17 @@ def look(client: AzureMLClient, target: Target) -> Observation:
     except NotFoundError:
         client.routing.require()
         return GONE
+
+
+def look_at_all(client: AzureMLClient, targets: Iterable[Target]) -> dict[Target, Observation]:
+    """Ask how many targets are: the runs among them in as few requests as the service lets us."""
+    wanted = list(targets)
+    ids = [target.name for target in wanted if target.kind is Kind.RUN]
+    runs = client.runs.get_many(ids) if len(ids) > 1 else {}
+    return {
+        target: _of_run(runs[target.name]) if target.kind is Kind.RUN and target.name in runs else look(client, target)
+        for target in wanted
+    }
 
 
 def cancel(client: AzureMLClient, target: Target, *, sleep: Callable[[float], None] = time.sleep) -> Observation:
@@ -64,7 +76,10 @@ def studio_url(client: AzureMLClient, target: Target) -> str:
 
 
 def _look_at_run(client: AzureMLClient, target: Target) -> Observation:
-    run = client.runs.get(target.name, target.parent or None)
+    return _of_run(client.runs.get(target.name, target.parent or None))
+
+
+def _of_run(run: Run) -> Observation:
     return Observation.of(Kind.RUN, run.status, run.error)
 
 

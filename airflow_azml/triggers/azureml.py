@@ -6,12 +6,9 @@ not in `defer(timeout=...)`, which would fail the task without giving it a chanc
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -19,13 +16,10 @@ from airflow_azml.client.errors import AzureMLError
 from airflow_azml.client.lifecycle import Decision, Policy, Target, Verdict, Watch
 from airflow_azml.client.targets import cancel, look
 from airflow_azml.hooks.azureml import AzureMLHook
+from airflow_azml.triggers.hub import Hub, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-# HTTP is synchronous; a small pool of its own keeps it off the triggerer's loop and out of others' way.
-Result = TypeVar("Result")
-_executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="azureml")
+    from collections.abc import AsyncIterator
 
 
 class AzureMLTrigger(BaseTrigger):
@@ -73,22 +67,20 @@ class AzureMLTrigger(BaseTrigger):
         """Cancel the target: a user has marked or cleared the task while it was deferred."""
         if self.cancel_on_kill:
             client = await AzureMLHook.aclient(self.azureml_conn_id)
-            await _in_thread(partial(cancel, client, Target.from_json(self.target)))
+            await in_thread(partial(cancel, client, Target.from_json(self.target)))
 
     async def _wait(self) -> Decision:
         client = await AzureMLHook.aclient(self.azureml_conn_id)
         policy = Policy(self.poll_interval, self.timeout)
         watch = Watch(Target.from_json(self.target), policy, started=self.started, log=self.log.info)
-        while True:
-            decision = await _in_thread(partial(watch.step, partial(look, client)))
-            if decision.verdict is not Verdict.CONTINUE:
-                return decision
-            await asyncio.sleep(decision.wait)
+        async with Hub.of(client).watching(watch.target, self.poll_interval) as waiter:
+            while True:
+                left = None if self.timeout is None else max(self.started + self.timeout - time.time(), 0.0)
+                news = await waiter.next(left)
+                # At the deadline one more look: a run that has just ended has not timed out.
+                decision = watch.judge(news) if news else await in_thread(partial(watch.step, partial(look, client)))
+                if decision.verdict is not Verdict.CONTINUE:
+                    return decision
 
     def _event(self, decision: Decision) -> TriggerEvent:
         return TriggerEvent({"target": self.target, "decision": decision.as_json()})
-
-
-async def _in_thread(call: Callable[[], Result]) -> Result:
-    context = contextvars.copy_context()  # it says whose log the lines belong to that the call writes
-    return await asyncio.get_running_loop().run_in_executor(_executor, context.run, call)

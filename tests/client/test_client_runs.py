@@ -157,7 +157,7 @@ def test_get_falls_back_to_the_experiment(client, requests_mock, status):
 
 
 def test_many_runs_in_few_requests(client, requests_mock):
-    """Fifty ids a request; a run that the service does not give is left out."""
+    """A hundred ids in the first request; a run that the service does not give is left out."""
 
     def answer(request, _):
         asked = request.json()["requests"]
@@ -169,7 +169,24 @@ def test_many_runs_in_few_requests(client, requests_mock):
     runs = client.runs.get_many(f"r{number}" for number in range(120))
     assert len(runs) == 119
     assert runs["r5"].id == "r5"
-    assert len(posts(requests_mock, f"{HISTORY}/batchrundata")) == 3
+    assert len(posts(requests_mock, f"{HISTORY}/batchrundata")) == 2
+
+
+def test_a_batch_grows_while_the_service_accepts_it_and_shrinks_when_not(client, requests_mock):
+    """No limit is published: 100, 200, 400 ids, then the half of what was refused, and never more again."""
+    sizes = []
+
+    def answer(request, context):
+        asked = request.json()["requests"]
+        sizes.append(len(asked))
+        if len(asked) > 300:
+            context.status_code = 400
+            return {"error": {"code": "UserError", "message": "too many"}}
+        return {"successfulResults": {key: {"runMetadata": {**RUN, "runId": key}} for key in asked}}
+
+    requests_mock.post(f"{HISTORY}/batchrundata", json=answer)
+    assert len(client.runs.get_many(f"r{number}" for number in range(1000))) == 1000
+    assert sizes == [100, 200, 400, 200, 200, 200, 100]
 
 
 def test_many_runs_where_the_service_knows_no_batch(client, requests_mock):

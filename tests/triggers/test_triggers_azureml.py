@@ -83,11 +83,11 @@ def test_looking_does_not_block_the_triggerers_loop(monkeypatch):
     """HTTP is synchronous: it happens in threads of the trigger's own."""
     threads = set()
 
-    def look(*_):
+    def look_at_all(_, wanted):
         threads.add(threading.current_thread().name.rpartition("_")[0])
-        return targets.GONE
+        return dict.fromkeys(wanted, targets.GONE)
 
-    monkeypatch.setattr("airflow_azml.triggers.azureml.look", look)
+    monkeypatch.setattr("airflow_azml.triggers.hub.look_at_all", look_at_all)
     asyncio.run(event_of(trigger(Target(Kind.RUN, "r", goal=Goal.GONE))))
     assert threads == {"azureml"}
 

@@ -1,0 +1,150 @@
+"""The poller that all waiting triggers of a connection share, with a service that counts what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_azml.client.errors import AzureMLError, NotFoundError, PermissionDeniedError, ServiceError
+from airflow_azml.client.lifecycle import Kind, Target
+from airflow_azml.triggers.hub import Hub
+
+pytestmark = pytest.mark.anyio
+INTERVAL = 0.02
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Service:
+    """The run history, as far as the hub asks it."""
+
+    def __init__(self) -> None:
+        self.batch_size = 100
+        self.statuses: dict[str, str] = {}
+        self.asked: list[list[str]] = []
+        self.error: AzureMLError | None = None
+        self.runs = self
+
+    def get_many(self, ids: list[str]) -> dict[str, Any]:
+        self.asked.append(ids)
+        if self.error:
+            raise self.error
+        return {name: SimpleNamespace(status=self.statuses[name], error="") for name in ids if name in self.statuses}
+
+    def get(self, name: str, _experiment: str | None) -> Any:
+        self.asked.append([name])
+        if self.error:
+            raise self.error
+        if name not in self.statuses:
+            raise NotFoundError(name)
+        return SimpleNamespace(status=self.statuses[name], error="")
+
+
+@pytest.fixture
+def service() -> Service:
+    service = Service()
+    service.routing = SimpleNamespace(require=lambda: None)  # type: ignore[attr-defined]
+    return service
+
+
+def run(name: str) -> Target:
+    return Target(Kind.RUN, name)
+
+
+async def status_of(hub: Hub, name: str) -> str:
+    async with hub.watching(run(name), INTERVAL) as waiter:
+        observation = await waiter.next(5)
+        return observation.status if observation else "nothing"
+
+
+async def test_a_thousand_waiters_make_ten_requests_a_round(service: Service) -> None:
+    """Many runs are asked for together: the number of requests does not grow with the number of tasks."""
+    service.statuses = {f"r{number}": "Running" for number in range(1000)}
+    hub = Hub(service)  # type: ignore[arg-type]
+    statuses = await asyncio.gather(*(status_of(hub, name) for name in service.statuses))
+    assert set(statuses) == {"Running"}
+    assert len(service.asked) <= 20
+    assert max(len(ids) for ids in service.asked) == 100
+
+
+async def test_only_a_change_wakes_a_waiter(service: Service) -> None:
+    """A trigger sleeps through every poll that has nothing new for it."""
+    service.statuses = {"a": "Running", "b": "Running"}
+    hub = Hub(service)  # type: ignore[arg-type]
+    async with hub.watching(run("a"), INTERVAL) as first, hub.watching(run("b"), INTERVAL) as second:
+        assert (await first.next(5)).status == (await second.next(5)).status == "Running"  # type: ignore[union-attr]
+        rounds = len(service.asked)
+        assert await first.next(10 * INTERVAL) is None
+        assert len(service.asked) > rounds
+        service.statuses["b"] = "Completed"
+        assert (await second.next(5)).status == "Completed"  # type: ignore[union-attr]
+        assert await first.next(3 * INTERVAL) is None
+
+
+async def test_the_first_waiters_end_does_not_end_the_others(service: Service) -> None:
+    """The trigger that happened to start the poller may be cancelled: the others are told all the same."""
+    service.statuses = {"a": "Running", "b": "Running"}
+    hub = Hub(service)  # type: ignore[arg-type]
+    first = asyncio.create_task(status_of(hub, "absent"))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(status_of(hub, "b"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == "Running"
+
+
+async def test_the_poller_ends_when_nobody_waits_and_starts_again(service: Service) -> None:
+    """An idle triggerer asks nothing."""
+    service.statuses = {"a": "Running"}
+    hub = Hub(service)  # type: ignore[arg-type]
+    assert await status_of(hub, "a") == "Running"
+    await asyncio.sleep(5 * INTERVAL)
+    idle = len(service.asked)
+    await asyncio.sleep(5 * INTERVAL)
+    assert len(service.asked) == idle
+    assert await status_of(hub, "a") == "Running"
+
+
+async def test_a_run_that_is_gone_is_said_to_be(service: Service) -> None:
+    """An id that the batch does not know is asked for by itself before it is given up."""
+    service.statuses = {"a": "Running"}
+    hub = Hub(service)  # type: ignore[arg-type]
+    assert await asyncio.gather(status_of(hub, "a"), status_of(hub, "absent")) == ["Running", "NotFound"]
+
+
+async def test_a_passing_error_only_makes_the_wait_longer(service: Service) -> None:
+    """A service that fails for a while loses no waiter."""
+    service.statuses, service.error = {"a": "Running"}, ServiceError("down")
+    hub = Hub(service)  # type: ignore[arg-type]
+    async with hub.watching(run("a"), INTERVAL) as waiter:
+        assert await waiter.next(5 * INTERVAL) is None
+        service.error = None
+        assert (await waiter.next(5)).status == "Running"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("error", [PermissionDeniedError("no"), ServiceError("down")])
+async def test_an_error_that_stays_is_told(service: Service, error: AzureMLError) -> None:
+    """A permanent error at once, any other after the budget."""
+    service.error = error
+    hub = Hub(service, unreachable_timeout=3 * INTERVAL)  # type: ignore[arg-type]
+    async with hub.watching(run("a"), INTERVAL) as waiter:
+        with pytest.raises(type(error)):
+            await waiter.next(5)
+
+
+async def test_a_mistake_of_ours_leaves_nobody_waiting(service: Service) -> None:
+    """If the poller itself breaks, its waiters are told, and the next one starts it anew."""
+    hub = Hub(service)  # type: ignore[arg-type]
+    service.statuses = {"a": "Running"}
+    service.get = lambda *_: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    async with hub.watching(run("a"), INTERVAL) as waiter:
+        with pytest.raises(AzureMLError, match="ZeroDivisionError"):
+            await waiter.next(5)
+    del service.get
+    assert await status_of(hub, "a") == "Running"
