@@ -11,6 +11,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -28,10 +30,40 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo") / "state"
 
 
-def start(state: Path, dags: Path, output: Path) -> subprocess.Popen[bytes]:
-    with output.open("wb") as file:
-        command = [PROGRAM, "demo", "--state", str(state), "--dags", str(dags)]
-        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+@pytest.fixture
+def demo(state: Path, tmp_path: Path) -> Iterator[Demo]:
+    """A demo that the test starts; whatever happens, it is stopped."""
+    demo = Demo(state, tmp_path / "output")
+    yield demo
+    if demo.process:
+        demo.process.terminate()
+        demo.process.wait(60)
+
+
+@dataclass
+class Demo:
+    """`airflow-azml demo` as a process."""
+
+    state: Path
+    output: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, dags: Path = DAGS) -> None:
+        command = [PROGRAM, "demo", "--state", str(self.state), "--dags", str(dags)]
+        with self.output.open("wb") as file:
+            self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def wait_for(self, words: str) -> None:
+        """Wait until it has said this; fail when it ends without."""
+        wait_until(lambda: words in self.said() or self.process.poll() is not None, seconds=600)
+        assert words in self.said(), self.said()
+
+    def end(self) -> int:
+        """Wait for its end and return its exit code."""
+        return self.process.wait(600)
 
 
 def processes_of(state: Path) -> list[psutil.Process]:
@@ -40,7 +72,7 @@ def processes_of(state: Path) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             words = [*process.cmdline(), process.environ().get("AIRFLOW_HOME", ""), process.cwd()]
-        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        except psutil.Error:  # it has ended meanwhile, or is somebody else's
             continue
         if any(str(state) in word for word in words):
             found.append(process)
@@ -53,47 +85,43 @@ def listening(processes: list[psutil.Process]) -> set[str]:
     return {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
 
 
-def test_the_whole_pipeline_runs(state: Path, tmp_path: Path) -> None:
+def test_the_whole_pipeline_runs(demo: Demo) -> None:
     """From nothing to a trained, registered, deployed and scored model, and nothing left; all of it on loopback."""
-    output = tmp_path / "output"
-    process = start(state, DAGS, output)
-    wait_until(lambda: "wait_for_run" in output.read_text() or process.poll() is not None, seconds=600)
-    assert listening(processes_of(state)) == {"127.0.0.1"}
-    code = process.wait(600)
-    said = output.read_text()
-    assert code == 0, said
-    assert re.search(r"^Metrics +accuracy 0\.\d+, auc 0\.\d+$", said, re.MULTILINE)
-    assert re.search(r"^Model +machine-failure:1$", said, re.MULTILINE)
-    assert re.search(r'^Score +\{"failure_probability": \[0\.\d+, 0\.\d+\]\}$', said, re.MULTILINE)
-    assert re.search(r"^Cleaned up +compute .*, endpoint .*; the emulator has no compute and no", said, re.MULTILINE)
-    assert re.search(r"^Wall time +\d", said, re.MULTILINE)
-    assert processes_of(state) == []
+    demo.start()
+    demo.wait_for("wait_for_run")
+    assert listening(processes_of(demo.state)) == {"127.0.0.1"}
+    assert demo.end() == 0, demo.said()
+    for line in (
+        r"Metrics +accuracy 0\.\d+, auc 0\.\d+$",
+        r"Model +machine-failure:1$",
+        r'Score +\{"failure_probability": \[0\.\d+, 0\.\d+\]\}$',
+        r"Cleaned up +compute .*, endpoint .*; the emulator has no compute and no endpoint left$",
+        r"Wall time +\d",
+    ):
+        assert re.search(rf"^{line}", demo.said(), re.MULTILINE), demo.said()
+    assert processes_of(demo.state) == []
 
 
-def test_a_failing_training_script_is_shown_and_leaves_nothing(state: Path, tmp_path: Path) -> None:
+def test_a_failing_training_script_is_shown_and_leaves_nothing(demo: Demo, tmp_path: Path) -> None:
     """The script's traceback ends in the task's log and in the terminal; compute and endpoint are deleted; exit 1."""
     dags = tmp_path / "dags"
     shutil.copytree(DAGS, dags)
     script = dags / "scripts" / "train" / "train.py"
     script.write_text(script.read_text().replace("mlflow.log_params(", "raise ValueError('too few machines') #"))
-    output = tmp_path / "output"
-    code = start(state, dags, output).wait(600)
-    said = output.read_text()
-    assert code == 1, said
-    assert "wait_for_run failed: AirflowFailException: run " in said
-    assert "ValueError: too few machines" in said
-    assert 'train.py", line' in said
-    assert "Left on the emulator: no compute, no endpoint" in said
-    assert processes_of(state) == []
+    demo.start(dags)
+    assert demo.end() == 1, demo.said()
+    assert "wait_for_run failed: AirflowFailException: run " in demo.said()
+    assert "ValueError: too few machines" in demo.said()
+    assert 'train.py", line' in demo.said()
+    assert "Left on the emulator: no compute, no endpoint" in demo.said()
+    assert processes_of(demo.state) == []
 
 
-def test_an_interrupt_stops_everything(state: Path, tmp_path: Path) -> None:
+def test_an_interrupt_stops_everything(demo: Demo) -> None:
     """Ctrl-C in the middle of the pipeline ends Airflow, the emulator and what they have started; exit 130."""
-    output = tmp_path / "output"
-    process = start(state, DAGS, output)
-    wait_until(lambda: "start_run" in output.read_text() or process.poll() is not None, seconds=600)
-    assert process.poll() is None, output.read_text()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(120) == 130
-    assert processes_of(state) == []
-    assert output.read_text().endswith("Interrupted; everything has been stopped.\n")
+    demo.start()
+    demo.wait_for("start_run")
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end() == 130
+    assert processes_of(demo.state) == []
+    assert demo.said().endswith("Interrupted; everything has been stopped.\n")
