@@ -1,4 +1,4 @@
-"""What a subscription holds: resource groups, and workspaces by subscription or resource group."""
+"""What a subscription holds: resource groups, and workspaces by subscription or resource group; and new workspaces."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_azml.client import versions
+from airflow_azml.client.longrunning import Operation
 from airflow_azml.client.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -80,6 +81,18 @@ class Workspaces:
         provider = "/providers/Microsoft.MachineLearningServices/workspaces"
         path = f"/subscriptions/{quote(subscription_id, safe='')}{group}{provider}"
         return (_info(row) for row in self._list(path, "list workspaces", versions.CLASSIC))
+
+    def create(self, workspace: Workspace, spec: Mapping[str, Any]) -> Operation:
+        """Create a workspace, or update the one of that name; the four resources that it needs must exist.
+
+        :param spec: the resource's JSON: ``location``, ``identity``, and ``properties`` with the ids of
+            ``storageAccount``, ``keyVault``, ``applicationInsights`` and ``containerRegistry``.
+        """
+        response = self._http.request(
+            "PUT", f"{self._http.cloud.arm}{workspace.arm_path}", operation="create workspace", params=versions.CLASSIC,
+            json=spec,
+        )  # fmt: skip
+        return Operation.started_by(response)
 
     def _list(self, path: str, operation: str, version: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         return self._http.pages("GET", f"{self._http.cloud.arm}{path}", operation=operation, params=version)

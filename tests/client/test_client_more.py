@@ -9,6 +9,7 @@ from airflow_azml.client import errors
 from airflow_azml.client.blobs import MAX_BLOB, files_in, upload
 from airflow_azml.client.history import Run
 from airflow_azml.client.longrunning import Operation
+from airflow_azml.client.workspace import Workspace
 
 ROOT = "https://management.azure.com"
 RUN = Run.parse({"runId": "r1", "status": "Completed", "dataContainerId": "dcid.r1"})
@@ -42,6 +43,15 @@ def test_subscriptions_groups_and_workspaces(client, requests_mock):
     assert [found.workspace.name for found in client.workspaces.list("s")] == ["w", "w2"]
     (found,) = client.workspaces.list("s", "g")
     assert (found.workspace.resource_group, found.discovery_url) == ("G1", "https://d")
+
+
+def test_a_workspace_is_created(client, requests_mock):
+    """The article's last PUT; the answer tells where to look for its end."""
+    other = Workspace("s", "g", "new")
+    requests_mock.put(f"{ROOT}{other.arm_path}", status_code=202, headers={"Location": f"{ROOT}/op"})
+    spec = {"location": "eastus", "identity": {"type": "systemAssigned"}, "properties": {"keyVault": "/kv"}}
+    assert client.workspaces.create(other, spec) == Operation(f"{ROOT}/op", "location")
+    assert requests_mock.last_request.json() == spec
 
 
 def test_datastores(client, requests_mock):
