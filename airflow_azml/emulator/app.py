@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from airflow_azml.emulator import facts, faults
+from airflow_azml.emulator.chaos import Chaos, FaultInjection
 from airflow_azml.emulator.routes import ROUTERS
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def create_app(emulator: Emulator) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.emulator = emulator
+    app.state.chaos = Chaos()
+    app.add_middleware(FaultInjection, chaos=app.state.chaos, answer=_answer_fault)
     app.add_middleware(_Envoy)
     app.add_exception_handler(faults.Fault, _answer_fault)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_azml.emulator.assets import CODE, ENVIRONMENT, Assets
@@ -41,11 +42,11 @@ class Emulator:
     def __init__(self, data: Path, pace: facts.Pace, local_url: str) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.data = data.resolve()
-        self.pace = pace
+        self.pace = pace = replace(pace)  # its own: it can be changed at run time
         self.local_url = local_url
         self.store = Store(self.data / "emulator.sqlite")
         self.identity = IdentityProvider(self.data)
-        self.operations = Operations(self.store, pace.retry_after)
+        self.operations = Operations(self.store, pace)
         self.blobs = BlobStore(self.data / "blobs", self.store)
         self.environments = VenvCache(self.data / "environments")
         self.computes = Computes(self.store, self.operations, pace)

@@ -21,9 +21,9 @@ WORKSPACE_PATH = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pace:
-    """How long the emulated service takes, in seconds.
+    """How long the emulated service takes, in seconds; the engines of an emulator share one and look at it each time.
 
     :param tick: how often the engines look at their work.
     :param retry_after: the value of `Retry-After` on long-running operations.
@@ -37,6 +37,11 @@ class Pace:
     compute: float
     node: float
     endpoint: float
+
+    def change(self, **seconds: float) -> None:
+        """Take other times from now on."""
+        for name, value in seconds.items():
+            setattr(self, name, value)
 
 
 PACES = {

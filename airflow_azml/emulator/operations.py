@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.emulator import facts
 
 if TYPE_CHECKING:
+    from airflow_azml.emulator.facts import Pace
     from airflow_azml.emulator.store import Document, Store
 
 KIND = "operation"
@@ -22,12 +23,12 @@ class Operations:
     """The long-running operations of the workspace.
 
     :param store: where they are kept.
-    :param retry_after: seconds that clients are asked to wait between two looks.
+    :param pace: says how many seconds clients are asked to wait between two looks.
     """
 
-    def __init__(self, store: Store, retry_after: int) -> None:
+    def __init__(self, store: Store, pace: Pace) -> None:
         self._store = store
-        self._retry_after = retry_after
+        self._pace = pace
 
     def begin(self) -> str:
         """Begin an operation and return its id."""
@@ -49,7 +50,7 @@ class Operations:
 
     def wait_headers(self, operation: Document) -> dict[str, str]:
         """Headers of an answer about the operation's status: when to look again, while it is under way."""
-        return {"Retry-After": str(self._retry_after)} if operation["status"] == "InProgress" else {}
+        return {"Retry-After": str(self._pace.retry_after)} if operation["status"] == "InProgress" else {}
 
     def headers(self, operation_id: str, base: str, family: str, *, location: bool = False) -> dict[str, str]:
         """Headers of the answer that began the operation.
@@ -64,7 +65,7 @@ class Operations:
         query = "?api-version=2023-10-01&service=new"
         headers = {
             "Azure-AsyncOperation": f"{root}/{family}/{operation_id}{query}",
-            "Retry-After": str(self._retry_after),
+            "Retry-After": str(self._pace.retry_after),
             "x-ms-async-operation-timeout": "PT30M",
         }
         if location:

@@ -35,6 +35,8 @@ def serve(host: str, port: int, data: Path, tls_port: int | None = None, speed: 
     if tls_port is not None:
         certificate, key = ensure_certificates(emulator.data, host)
         servers.append(_Server(_config(app, host, tls_port, lifespan="off", tls=(certificate, key))))
+    for server in servers:
+        app.state.chaos.watch(server.server_state.connections)
     asyncio.run(_run(servers))
 
 

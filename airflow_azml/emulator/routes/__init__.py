@@ -10,6 +10,7 @@ from airflow_azml.emulator.routes import (
     assets_v2,
     blobs,
     computes,
+    control,
     endpoints,
     execution,
     experiments,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.routes,
+    control.routes,
     blobs.routes,
     scoring.routes,
     login.routes,

@@ -1,0 +1,136 @@
+"""The emulator's own switches, for tests: what goes wrong with the next calls, and how long things take."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+
+from airflow_azml.emulator.access import World
+from airflow_azml.emulator.chaos import CONTROL, Chaos, Trouble
+from airflow_azml.emulator.facts import PACES, Pace
+from airflow_azml.emulator.faults import bad_request
+from airflow_azml.emulator.wire import JsonObject, known_members, pick, pick_text, router
+
+routes = router(CONTROL)
+MEMBERS = ("method", "path", "times", "status", "code", "message", "retryAfter", "delay", "connection", "afterWork")
+SECONDS = {"retryAfter": "retry_after", "compute": "compute", "node": "node", "endpoint": "endpoint"}
+MOST = 1_000_000  # calls, or seconds
+ERRORS = (400, 599)
+
+
+# Not sync, unlike the other handlers: rules are read and counted in the event loop, so they are changed there too.
+
+
+@routes.post("/faults")
+async def add_fault(body: JsonObject, request: Request) -> JSONResponse:
+    """Let the next calls that match go wrong."""
+    trouble = _trouble(known_members(body, "Fault", MEMBERS))
+    _chaos(request).troubles.append(trouble)
+    return JSONResponse(_render(trouble), 201)
+
+
+@routes.get("/faults")
+async def list_faults(request: Request) -> dict[str, Any]:
+    """Show what was asked for and how often it has come about."""
+    return {"value": [_render(trouble) for trouble in _chaos(request).troubles]}
+
+
+@routes.delete("/faults")
+async def clear_faults(request: Request) -> Response:
+    """Let everything work again."""
+    _chaos(request).troubles.clear()
+    return Response(status_code=204)
+
+
+@routes.get("/speed")
+def get_speed(world: World) -> dict[str, float]:
+    """Show how many seconds things take."""
+    return {member: getattr(world.pace, name) for member, name in SECONDS.items()}
+
+
+@routes.post("/speed")
+def set_speed(world: World, body: JsonObject) -> dict[str, float]:
+    """Take up a pace, `fast` or `real`, or single times of it; what is under way keeps its time."""
+    body = known_members(body, "Speed", ("speed", *SECONDS))
+    speed = pick_text(body, "speed", default="")
+    if speed and speed not in PACES:
+        raise bad_request(f"'speed' must be one of {', '.join(PACES)}.", target="speed")
+    source: Pace = PACES.get(speed, world.pace)
+    whole = {"retryAfter"}  # the header has no fractions
+    seconds = {
+        name: _number(body, member, getattr(source, name), whole=member in whole) for member, name in SECONDS.items()
+    }
+    world.pace.change(**seconds)
+    return get_speed(world)
+
+
+def _chaos(request: Request) -> Chaos:
+    chaos: Chaos = request.app.state.chaos
+    return chaos
+
+
+def _trouble(body: dict[str, Any]) -> Trouble:
+    status, retry_after = pick(body, "status"), pick(body, "retryAfter")
+    trouble = Trouble(
+        method=pick_text(body, "method", default="").upper(),
+        path=_pattern(pick_text(body, "path", default="")),
+        times=int(_number(body, "times", 1, whole=True)),
+        status=None if status is None else int(_number(body, "status", 0, whole=True)),
+        code=pick_text(body, "code", default=""),
+        message=pick_text(body, "message", default=""),
+        retry_after=None if retry_after is None else int(_number(body, "retryAfter", 0, whole=True)),
+        delay=_number(body, "delay", 0),
+        connection=_connection(body),
+        after_work=pick(body, "afterWork") is True,
+    )
+    if trouble.status is not None and not ERRORS[0] <= trouble.status <= ERRORS[1]:
+        raise bad_request(f"'status' must be an error, {ERRORS[0]} to {ERRORS[1]}.", target="status")
+    if not (trouble.status or trouble.connection or trouble.delay):
+        raise bad_request("Nothing would go wrong: give 'status', 'connection' or 'delay'.")
+    return trouble
+
+
+def _connection(body: dict[str, Any]) -> Literal["reset", "truncate"] | None:
+    match pick(body, "connection"):
+        case None:
+            return None
+        case "reset":
+            return "reset"
+        case "truncate":
+            return "truncate"
+        case _:
+            raise bad_request("'connection' must be 'reset' or 'truncate'.", target="connection")
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise bad_request(f"'path' is not a regular expression: {error}", target="path") from error
+
+
+def _number(body: dict[str, Any], name: str, default: float, *, whole: bool = False) -> float:
+    value = pick(body, name, default=default)
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not 0 <= value <= MOST:
+        raise bad_request(f"'{name}' must be a {'whole ' if whole else ''}number from 0 to {MOST}.", target=name)
+    return value
+
+
+def _render(trouble: Trouble) -> dict[str, Any]:
+    return {
+        "id": trouble.id,
+        "method": trouble.method or None,
+        "path": trouble.path.pattern,
+        "times": trouble.times,
+        "met": trouble.met,
+        "status": trouble.status,
+        "code": trouble.code or None,
+        "message": trouble.message or None,
+        "retryAfter": trouble.retry_after,
+        "delay": trouble.delay,
+        "connection": trouble.connection,
+        "afterWork": trouble.after_work,
+    }
