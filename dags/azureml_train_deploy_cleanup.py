@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pendulum
 from airflow.sdk import DAG
+from machine_failure import EXPERIMENT, IMAGE, conda, training
 
 from airflow_azml.operators.compute import AzureMLCreateComputeOperator, AzureMLDeleteComputeOperator
 from airflow_azml.operators.deployment import AzureMLCreateOnlineDeploymentOperator
@@ -22,18 +23,6 @@ from airflow_azml.operators.run import AzureMLStartRunOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
 
 COMPUTE, ENDPOINT, DEPLOYMENT = "machine-failure", "machine-failure", "blue"
-IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
-
-
-def conda(*packages: str) -> dict[str, object]:
-    """Return a conda environment with pip packages; training and scoring need the same scikit-learn."""
-    pip = ["scikit-learn==1.9.1", *packages]
-    return {
-        "name": "machine-failure",
-        "channels": ["conda-forge"],
-        "dependencies": ["python=3.11", "pip", {"pip": pip}],
-    }
-
 
 with DAG(
     dag_id="azureml_train_deploy_cleanup",
@@ -52,19 +41,10 @@ with DAG(
 
     start_run = AzureMLStartRunOperator(
         task_id="start_run",
-        experiment_name="machine-failure",
+        experiment_name=EXPERIMENT,
         source_directory="scripts/train",
         compute_name=COMPUTE,
-        run_definition={
-            "script": "train.py",
-            "arguments": ["--trees", "{{ params.trees }}"],
-            "maxRunDurationSeconds": 1800,
-            "environment": {
-                "name": "machine-failure-train",
-                "docker": {"baseImage": IMAGE},
-                "python": {"userManagedDependencies": False, "condaDependencies": conda("azureml-mlflow")},
-            },
-        },
+        run_definition=training("--trees", "{{ params.trees }}"),
         wait_for_completion=False,
     )
     run_id = "{{ ti.xcom_pull(task_ids='start_run')['run_id'] }}"
