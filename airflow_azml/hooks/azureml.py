@@ -82,8 +82,9 @@ class AzureMLHook(BaseHook):
 def _client_of(connection: Connection, extra: dict[str, Any]) -> AzureMLClient:
     from airflow.sdk.log import mask_secret  # noqa: PLC0415 - costs nothing at parse time
 
-    for name in ("token", "certificate"):
-        if value := extra.get(name):
-            mask_secret(value)
+    certificate = str(extra.get("certificate") or "")
+    for secret in (extra.get("token"), certificate if "PRIVATE KEY" in certificate else None):  # or it is a path
+        if secret:
+            mask_secret(secret)
     settings = Settings.read(connection.conn_id, connection.login, connection.password, extra)
     return settings.client(mask_secret)
