@@ -1,6 +1,6 @@
 # What a person does with this repository. Needs git, make and Python 3.11 with venv and pip; uses uv when it is there.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test lint bench clean
+.PHONY: help venv demo up env test smoke lint bench dist clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -18,22 +18,34 @@ demo: .venv/demo.installed  ## the main job on a real Airflow and an Azure ML on
 up: .venv/demo.installed  ## the same, and leave Airflow (with its UI) and the emulator running until Ctrl-C
 	@$(BIN)/airflow-azml up
 
+env: .env  ## the secrets of docker-compose.yaml, made once: then `docker compose up --build`
+
 test: venv  ## all tests: unit, emulator and system tests with a real Airflow; prints the coverage
 	$(BIN)/pytest --cov --cov-report=term
 
-lint: venv  ## ruff, mypy and the contracts between the rooms
+lint: venv  ## ruff, mypy, the contracts between the rooms, the compose file and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
+	$(BIN)/hadolint Dockerfile
 
 bench: venv  ## what importing, submitting and a whole pipeline cost
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+dist: venv  ## the wheel and the source distribution
+	$(BIN)/python -m build --outdir dist
 
 venv: .venv/dev.installed  ## .venv with everything for development
 
 clean:  ## remove everything that these commands have made
 	rm -rf .venv .demo .cache build dist .coverage* htmlcov .hypothesis .*_cache
+
+# A file of its own when it fails: half an .env would look like a whole one.
+.env:
+	@umask 077 && python3 tools/compose_env.py > .env.new && mv .env.new $@
+	@echo "Made $@."
 
 .venv/bin/python:
 	@echo "Making .venv ..."
@@ -48,5 +60,5 @@ clean:  ## remove everything that these commands have made
 
 .venv/dev.installed: .venv/demo.installed
 	@echo "Installing what development needs ..."
-	@$(INSTALL) --constraint constraints.txt --group dev
+	@$(INSTALL) --constraint constraints.txt --editable '.[demo,celery]' --group dev
 	@touch $@
