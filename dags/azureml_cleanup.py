@@ -21,7 +21,7 @@ with DAG(
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
-    default_args={"deferrable": True, "poll_interval": 2},
+    default_args={"deferrable": True, "poll_interval": 2, "retries": 1, "retry_delay": pendulum.duration(seconds=10)},
     params={"models": ["machine-failure"], "keep_versions": 3, "keep_days": 7},
     tags=["azureml", "example"],
     doc_md=__doc__,

@@ -17,7 +17,7 @@ with DAG(
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     max_active_runs=1,
-    default_args={"deferrable": True, "poll_interval": 2},
+    default_args={"deferrable": True, "poll_interval": 2, "retries": 1, "retry_delay": pendulum.duration(seconds=10)},
     params={"destination": "/tmp/machine-failure"},  # noqa: S108 - for trying it out; an s3:// or abfs:// URL works as well
     tags=["azureml", "example"],
     doc_md=__doc__,

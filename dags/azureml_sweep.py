@@ -22,7 +22,7 @@ with DAG(
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     max_active_runs=1,
-    default_args={"deferrable": True, "poll_interval": 2},
+    default_args={"deferrable": True, "poll_interval": 2, "retries": 1, "retry_delay": pendulum.duration(seconds=10)},
     params={"trees": [20, 60, 120], "learning_rates": [0.05, 0.2]},
     tags=["azureml", "example"],
     doc_md=__doc__,

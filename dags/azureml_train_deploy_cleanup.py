@@ -1,7 +1,8 @@
 """Train a model on Azure ML every day, deploy it, score it, and clean up: also when something on the way fails.
 
 The compute and the endpoint are made by setup tasks and deleted by teardown tasks, so neither is left burning money
-whatever happens in between. All waiting is deferred: it costs no worker.
+whatever happens in between. All waiting is deferred: it costs no worker. Retries are safe: whatever a try has started,
+the next one finds and goes on with.
 """
 
 from __future__ import annotations
@@ -30,7 +31,13 @@ with DAG(
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
-    default_args={"deferrable": True, "poll_interval": 2, "poke_interval": 2},
+    default_args={
+        "deferrable": True,
+        "poll_interval": 2,
+        "poke_interval": 2,
+        "retries": 1,
+        "retry_delay": pendulum.duration(seconds=10),
+    },
     params={"trees": 60},
     tags=["azureml", "example"],
     doc_md=__doc__,

@@ -24,12 +24,6 @@ PROGRAM = Path(sys.executable).with_name("airflow-azml")
 DAGS = Path(__file__).parents[2] / "dags"
 
 
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the demo's state."""
-    return tmp_path_factory.mktemp("demo") / "state"
-
-
 @pytest.fixture
 def demo(state: Path, tmp_path: Path) -> Iterator[Demo]:
     """A demo that the test starts; whatever happens, it is stopped."""

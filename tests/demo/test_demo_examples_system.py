@@ -1,0 +1,96 @@
+"""The other example DAGs, each run by a real Airflow (scheduler, triggerer, api-server) against the emulator."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emulator_process import wait_until
+
+from airflow_azml.demo.services import Services
+from airflow_azml.hooks.connection import Settings
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+DAGS = Path(__file__).parents[2] / "dags"
+
+
+@pytest.fixture(scope="module")
+def services(state: Path) -> Iterator[Services]:
+    """Airflow and the emulator, for the tests of this module."""
+    with Services(state, DAGS) as services:
+        yield services
+
+
+@pytest.fixture(scope="module")
+def client(services: Services) -> Any:
+    """The client of the connection that Airflow uses."""
+    connection = json.loads(services.connection)
+    extra = connection["extra"] if isinstance(connection["extra"], dict) else json.loads(connection["extra"])
+    settings = Settings.read("test", connection["login"], connection["password"], extra)
+    return settings.client(lambda _: None)
+
+
+def run_dag(services: Services, dag_id: str, **conf: Any) -> str:
+    """Run a DAG to its end and return the dag run's id; show the log of what failed."""
+    airflow = services.airflow
+    wait_until(lambda: airflow.knows(dag_id), seconds=120)
+    run_id = airflow.trigger(dag_id, conf=conf)
+    wait_until(lambda: airflow.run_state(dag_id, run_id) in {"success", "failed"}, seconds=600)
+    for task in airflow.task_instances(dag_id, run_id):
+        if task.state == "failed":
+            raise AssertionError("\n".join(line.text for line in airflow.log(dag_id, run_id, task)))
+    assert airflow.run_state(dag_id, run_id) == "success"
+    return run_id
+
+
+def test_a_sweep_trains_in_parallel_and_registers_the_best(services: Services, client: Any) -> None:
+    """Four mapped tasks are four runs; the registered model is of the run with the best metric; no compute is left."""
+    run_dag(services, "azureml_sweep", trees=[5, 60], learning_rates=[0.05, 0.2])
+    runs = [run for run in client.runs.list("machine-failure") if "azureml-sweep-train" in run.id]
+    assert len(runs) == 4
+    scores = {run.id: client.runs.metrics(run.id)["auc"] for run in runs}
+    assert len(set(scores.values())) > 1
+    model = next(iter(client.models.list("machine-failure-sweep")))
+    assert scores[model.run_id] == max(scores.values())
+    assert [compute.name for compute in client.computes.list()] == []
+
+
+def test_outputs_are_downloaded(services: Services, client: Any, tmp_path: Path) -> None:
+    """The file that the script wrote in its run is in the folder, with the very bytes that the workspace has."""
+    run_id = run_dag(services, "azureml_download", destination=str(tmp_path))
+    model = tmp_path / run_id / "outputs" / "model" / "model.joblib"
+    trained = services.airflow.xcom("azureml_download", run_id, "train")
+    azureml_run = trained["run_id"] if isinstance(trained, dict) else json.loads(trained)["run_id"]
+    again = client.artifacts.download(client.runs.get(azureml_run), "outputs/model/model.joblib", tmp_path / "again")
+    assert model.read_bytes() == again.read_bytes()
+    assert len(model.read_bytes()) > 1000
+
+
+def test_the_clean_up_keeps_the_newest_versions_and_what_is_to_be_kept(services: Services, client: Any) -> None:
+    """Only versions beyond the newest ones and endpoints that are old and not marked are deleted."""
+    run = next(run for run in client.runs.list("machine-failure") if run.status == "Completed")
+    for number in range(4):
+        client.models.register(run, registration("to-clean", str(number)))
+    client.endpoints.create("old-one", {"properties": {"authMode": "Key"}})
+    client.endpoints.create("kept-one", {"properties": {"authMode": "Key"}, "tags": {"keep": "true"}})
+    wait_until(lambda: all(endpoint.provisioning_state == "Succeeded" for endpoint in client.endpoints.list()))
+    run_dag(services, "azureml_cleanup", models=["to-clean"], keep_versions=2, keep_days=0)
+    assert [model.version for model in client.models.list("to-clean")] == ["4", "3"]
+    assert [endpoint.name for endpoint in client.endpoints.list()] == ["kept-one"]
+
+
+def test_no_example_has_a_secret_in_its_logs(services: Services) -> None:
+    """Tokens and signatures of the runs above are in no file that Airflow has written."""
+    logs = [path.read_text(errors="replace") for path in (services.state / "airflow" / "logs").rglob("*.log")]
+    assert len(logs) > 10
+    assert not re.search(r"eyJ[\w-]{20,}\.[\w-]{20,}|[?&]sig=(?!\*\*\*|REDACTED)[\w%]{10,}", "\n".join(logs))
+
+
+def registration(name: str, key: str) -> Any:
+    from airflow_azml.client.models import Registration  # noqa: PLC0415 - one use
+
+    return Registration(name=name, path="outputs/model", key=key)
