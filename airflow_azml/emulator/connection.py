@@ -23,10 +23,15 @@ ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to call a
 
 def connection_line(host: str, port: int, tls_port: int | None, data: Path) -> str:
     """Return a shell assignment of the connection: over HTTPS when it is served, else over plain HTTP."""
-    host = ANY_HOST.get(host, host)
-    address = f"[{host}]" if ":" in host else host
+    address = address_of(host)
     connection = _over_tls(f"https://{address}:{tls_port}", data) if tls_port else _plain(address, port, data)
     return f"{VARIABLE}={shlex.quote(json.dumps(connection))}"
+
+
+def address_of(host: str) -> str:
+    """Return what stands in URLs for the address that a server on this machine is bound to."""
+    host = ANY_HOST.get(host, host)
+    return f"[{host}]" if ":" in host else host
 
 
 def _over_tls(url: str, data: Path) -> dict[str, Any]:

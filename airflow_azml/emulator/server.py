@@ -10,6 +10,7 @@ import uvicorn
 
 from airflow_azml.emulator.app import create_app
 from airflow_azml.emulator.certificates import ensure_certificates
+from airflow_azml.emulator.connection import address_of
 from airflow_azml.emulator.emulator import Emulator
 from airflow_azml.emulator.facts import PACES
 
@@ -29,7 +30,7 @@ def serve(host: str, port: int, data: Path, tls_port: int | None = None, speed: 
     :param tls_port: HTTPS port; none when absent.
     :param speed: `fast` or `real`.
     """
-    emulator = Emulator(data, PACES[speed], local_url=f"http://127.0.0.1:{port}")
+    emulator = Emulator(data, PACES[speed], local_url=f"http://{address_of(host)}:{port}")
     app = create_app(emulator)
     servers = [_Server(_config(app, host, port, lifespan="on"))]
     if tls_port is not None:
