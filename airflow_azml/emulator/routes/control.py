@@ -1,4 +1,7 @@
-"""The emulator's own switches, for tests: what goes wrong with the next calls, and how long things take."""
+"""The emulator's own switches, for tests: what goes wrong with the next calls, how long things take, what was run.
+
+They take no token, and no fault applies to them.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from typing import Any, Literal
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
-from airflow_azml.emulator.access import World
+from airflow_azml.emulator.access import Base, World
 from airflow_azml.emulator.chaos import CONTROL, Chaos, Trouble
 from airflow_azml.emulator.facts import PACES, Pace
 from airflow_azml.emulator.faults import bad_request
+from airflow_azml.emulator.run_json import run_json
 from airflow_azml.emulator.wire import JsonObject, known_members, pick, pick_text, router
 
 routes = router(CONTROL)
@@ -65,6 +69,13 @@ def set_speed(world: World, body: JsonObject) -> dict[str, float]:
     }
     world.pace.change(**seconds)
     return get_speed(world)
+
+
+@routes.get("/runs")
+def list_runs(world: World, base: Base) -> dict[str, Any]:
+    """Show all runs, the oldest first, with the names of their experiments."""
+    runs = sorted(world.runs.all(), key=lambda run: str(run["createdUtc"]))
+    return {"value": [{**run_json(run, base), "experimentName": run["experimentName"]} for run in runs]}
 
 
 def _chaos(request: Request) -> Chaos:
