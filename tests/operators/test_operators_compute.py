@@ -29,6 +29,7 @@ def test_a_compute_is_made_and_deleted(airflow, emulator, name, deferrable):
     assert made == {
         "compute_name": name,
         "provisioning_state": "Succeeded",
+        "state": "Steady",
         "vm_size": "STANDARD_DS3_V2",
         "current_nodes": 0,
         "scale_settings": {"minNodeCount": 0, "maxNodeCount": 2, "nodeIdleTimeBeforeScaleDown": "PT120S"},
