@@ -14,11 +14,11 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+from airflow_azml.provider_info import get_provider_info
+
 BARE = "from airflow.sdk import DAG, BaseOperator, BaseOperatorLink, BaseSensorOperator"
-OURS = ", ".join(
-    [f"airflow_azml.operators.{name}" for name in ("compute", "run", "model", "endpoint", "deployment")]
-    + ["airflow_azml.sensors.run"]
-)
+PROVIDER = get_provider_info()
+OURS = ", ".join(name for room in ("operators", "sensors") for row in PROVIDER[room] for name in row["python-modules"])
 CANDIDATES = {
     "airflow-azml (all operators and sensors)": OURS,
     "amazon: SageMaker": "airflow.providers.amazon.aws.operators.sagemaker",

@@ -8,17 +8,11 @@ import sys
 
 import pytest
 
-ROOMS = [
-    "airflow_azml",
-    "airflow_azml.provider_info",
-    "airflow_azml.operators.compute",
-    "airflow_azml.operators.run",
-    "airflow_azml.operators.model",
-    "airflow_azml.operators.endpoint",
-    "airflow_azml.operators.deployment",
-    "airflow_azml.sensors.run",
-    "airflow_azml.links.azureml",
-]
+from airflow_azml.provider_info import get_provider_info
+
+PROVIDER = get_provider_info()
+PARSED = [name for room in ("operators", "sensors") for row in PROVIDER[room] for name in row["python-modules"]]
+ROOMS = [*PARSED, "airflow_azml.provider_info", "airflow_azml.links.azureml"]
 # Loaded by a bare DAG file itself: what stands above these is ours.
 BARE = "import airflow.sdk; from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, BaseOperatorLink"
 SCRIPT = """
