@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from airflow_azml.emulator import facts
+from airflow_azml.emulator import addresses, facts
 from airflow_azml.emulator.faults import Fault
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ SHARED_KEY_HEADERS = (
 
 
 def signed_url(base: str, container: str, name: str, permissions: str, hours: float) -> str:
-    """Return the path-style URL of a blob (or, without a name, of the container) with its signature."""
+    """Return the URL of a blob (or, without a name, of the container) with its signature."""
     expiry = datetime.now(UTC) + timedelta(hours=hours)
     query = {"sv": VERSION, "se": f"{expiry:%Y-%m-%dT%H:%M:%SZ}", "sr": "b" if name else "c", "sp": permissions}
     query["sig"] = _signature(query, container, name)
     path = quote(f"{container}/{name}".rstrip("/"))
-    return f"{base}/_blob/{facts.STORAGE_ACCOUNT}/{path}?{urlencode(query)}"
+    return f"{addresses.blobs(base)}/{path}?{urlencode(query)}"
 
 
 def check_signature(query: Mapping[str, str], container: str, name: str, permission: str) -> None:

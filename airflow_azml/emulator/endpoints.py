@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.emulator import facts, faults, resources
+from airflow_azml.emulator import addresses, facts, faults, resources
 from airflow_azml.emulator.store import AbsentError
 from airflow_azml.emulator.ticker import Ticker
 from airflow_azml.emulator.wire import known_members, pick, pick_object, pick_text, pick_texts
@@ -236,7 +236,7 @@ class OnlineEndpoints:
 def render(endpoint: Document, base: str) -> dict[str, Any]:
     """Render an endpoint; it has no scoring URI before it is created."""
     path = f"onlineEndpoints/{endpoint['name']}"
-    scoring = None if endpoint["state"] == "Creating" else f"{base}/_score/{endpoint['name']}"
+    scoring = None if endpoint["state"] == "Creating" else addresses.scoring(base, endpoint["name"])
     properties = {
         "authMode": endpoint["authMode"],
         "compute": None,

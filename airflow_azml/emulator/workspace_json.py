@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_azml.emulator import facts
+from airflow_azml.emulator import addresses, facts
 
 GROUP_PATH = f"/subscriptions/{facts.SUBSCRIPTION}/resourceGroups/{facts.RESOURCE_GROUP}"
 SERVICES = (
     "api", "artifact", "catalog", "content", "execution", "experimentation", "history", "hyperdrive", "jasmine",
     "metric", "metrics", "modelmanagement", "notebooks", "pipelines", "project_content", "run_history", "snapshot",
-    "studio",
 )  # fmt: skip
 
 
@@ -41,7 +40,7 @@ def resource_group() -> dict[str, Any]:
 
 def workspace(base: str) -> dict[str, Any]:
     """The workspace, whose addresses lead back to where the caller came from."""
-    host = urlsplit(base).netloc
+    regional = addresses.regional(base)
     return {
         "id": facts.WORKSPACE_PATH,
         "name": facts.WORKSPACE,
@@ -59,8 +58,8 @@ def workspace(base: str) -> dict[str, Any]:
             "storageAccount": _resource("Microsoft.Storage/storageAccounts", facts.STORAGE_ACCOUNT),
             "keyVault": _resource("Microsoft.KeyVault/vaults", "local"),
             "applicationInsights": _resource("Microsoft.Insights/components", "local"),
-            "discoveryUrl": f"{base}/discovery",
-            "mlFlowTrackingUri": f"azureml://{host}/mlflow/v1.0{facts.WORKSPACE_PATH}",
+            "discoveryUrl": f"{regional}/discovery",
+            "mlFlowTrackingUri": f"azureml://{urlsplit(regional).netloc}/mlflow/v1.0{facts.WORKSPACE_PATH}",
             "tenantId": facts.TENANT,
             "hbiWorkspace": False,
             "publicNetworkAccess": "Enabled",
@@ -71,8 +70,8 @@ def workspace(base: str) -> dict[str, Any]:
 
 
 def discovery(base: str) -> dict[str, str]:
-    """Where each regional service is: all are here."""
-    return dict.fromkeys(SERVICES, base)
+    """Where each service is: all are here."""
+    return {**dict.fromkeys(SERVICES, addresses.regional(base)), "studio": addresses.studio(base)}
 
 
 def cloud(base: str) -> dict[str, Any]:
@@ -81,14 +80,14 @@ def cloud(base: str) -> dict[str, Any]:
         "name": "AzureCloud",
         "portal": "https://portal.azure.com",
         "authentication": {
-            "loginEndpoint": base,
+            "loginEndpoint": addresses.login(base),
             "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"],
             "tenant": "common",
             "identityProvider": "AAD",
         },
         "graphAudience": "https://graph.windows.net/",
         "graph": "https://graph.windows.net/",
-        "resourceManager": base,
+        "resourceManager": addresses.resource_manager(base),
         "activeDirectoryDataLake": "https://datalake.azure.net/",
         "batch": "https://batch.core.windows.net/",
         "gallery": "https://gallery.azure.com/",
