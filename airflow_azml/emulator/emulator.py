@@ -23,6 +23,7 @@ from airflow_azml.emulator.models import Models
 from airflow_azml.emulator.operations import Operations
 from airflow_azml.emulator.run_worker import Site
 from airflow_azml.emulator.runs import Runs
+from airflow_azml.emulator.snapshots import Snapshots
 from airflow_azml.emulator.store import Store
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Emulator:
         self.metrics = Metrics(self.store)
         self.parameters = Parameters(self.store)
         self.executor = Executor(self._site(), self.computes, self.store)
+        self.snapshots = Snapshots(self.store, self.blobs)
         self.assets = ModelAssets(self.store)
         self.models = Models(self.store, self.blobs)
         self.endpoints = OnlineEndpoints(self.store, self.operations, self.identity, pace)

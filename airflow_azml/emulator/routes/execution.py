@@ -1,11 +1,11 @@
-"""The execution service: starting runs (`startrun`: a definition and a zipped project) and cancelling them."""
+"""The execution service: starting runs, of a zipped project or of a snapshot, and cancelling them."""
 
 from __future__ import annotations
 
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +15,9 @@ from starlette.exceptions import HTTPException
 
 from airflow_azml.emulator import projects, run_spec
 from airflow_azml.emulator.access import REGIONAL, World
+from airflow_azml.emulator.emulator import Emulator
 from airflow_azml.emulator.faults import bad_request
-from airflow_azml.emulator.wire import WORKSPACE_PATH, FoldedQuery, pick, read_json, router
+from airflow_azml.emulator.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick, pick_text, read_json, router
 
 MAX_DEFINITION = 10 << 20  # bytes
 
@@ -37,19 +38,18 @@ def start_run(
     experiment: str, query: FoldedQuery, world: World, form: Annotated[FormData, Depends(_form)]
 ) -> dict[str, str]:
     """Start a run of a zipped project; `runId` is the caller's, so that it can ask whether an earlier call arrived."""
-    run_id = query.get("runid") or f"{experiment[:200]}_{int(time.time())}_{uuid.uuid4().hex[:8]}"
     definition = _definition(form)
-    configuration = run_spec.configuration_of(definition)
-    spec = run_spec.read(configuration)
-    project = _project(form, world.executor.incoming / f"{uuid.uuid4().hex}.zip")
-    try:
-        parent = pick(definition, "parentRunId")
-        members = {"parentRunId": parent} if isinstance(parent, str) and parent else {}
-        world.executor.submit(experiment, run_id, configuration, spec, project, **members)
-    except BaseException:  # whatever refused the run: its project is nobody's
-        project.unlink(missing_ok=True)
-        raise
-    return {"runId": run_id}
+    return _start(world, experiment, query, definition, lambda path: _receive(form, path))
+
+
+@routes.post("/experiments/{experiment}/snapshotrun")
+def start_snapshot_run(experiment: str, query: FoldedQuery, world: World, definition: JsonObject) -> dict[str, str]:
+    """Start a run of a snapshot, which it names among its properties."""
+    snapshot_id = world.snapshots.get(pick_text(definition, "snapshotId"))["id"]
+    properties = {"ContentSnapshotId": snapshot_id}
+    return _start(
+        world, experiment, query, definition, lambda path: world.snapshots.zip(snapshot_id, path), properties=properties
+    )
 
 
 @routes.post("/experiments/{experiment}/runId/{run_id}/cancel")
@@ -58,6 +58,30 @@ def cancel_run(experiment: str, run_id: str, world: World) -> dict[str, str]:
     run = world.runs.get(run_id, experiment)
     world.executor.cancel(run["runId"])
     return {"runId": run["runId"]}
+
+
+def _start(
+    world: Emulator,
+    experiment: str,
+    query: dict[str, str],
+    definition: dict[str, Any],
+    write_project: Callable[[Path], None],
+    **members: Any,
+) -> dict[str, str]:
+    run_id = query.get("runid") or f"{experiment[:200]}_{int(time.time())}_{uuid.uuid4().hex[:8]}"
+    configuration = run_spec.configuration_of(definition)
+    spec = run_spec.read(configuration)
+    project = world.executor.incoming / f"{uuid.uuid4().hex}.zip"
+    parent = pick(definition, "parentRunId")
+    if isinstance(parent, str) and parent:
+        members["parentRunId"] = parent
+    try:
+        write_project(project)
+        world.executor.submit(experiment, run_id, configuration, spec, project, **members)
+    except BaseException:  # whatever refused the run: its project is nobody's
+        project.unlink(missing_ok=True)
+        raise
+    return {"runId": run_id}
 
 
 def _definition(form: FormData) -> dict[str, Any]:
@@ -71,7 +95,7 @@ def _definition(form: FormData) -> dict[str, Any]:
     return definition
 
 
-def _project(form: FormData, path: Path) -> Path:
+def _receive(form: FormData, path: Path) -> None:
     part = form.get("projectZipFile")
     if not isinstance(part, UploadFile):
         raise bad_request("The file part 'projectZipFile' is required.", target="projectZipFile")
@@ -79,4 +103,3 @@ def _project(form: FormData, path: Path) -> Path:
     part.file.seek(0)
     with path.open("wb") as stream:
         shutil.copyfileobj(part.file, stream)
-    return path
