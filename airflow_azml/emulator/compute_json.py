@@ -32,6 +32,7 @@ def resource(compute: Document) -> dict[str, Any]:
             "provisioningErrors": [],
             "createdOn": compute["createdOn"],
             "modifiedOn": compute["modifiedOn"],
+            "resourceId": None,  # of an attached resource; azureml-core refuses a compute without this member
             "isAttachedCompute": False,
             "disableLocalAuth": False,
             "properties": _cluster(compute) if spec["computeType"] == CLUSTER else _instance(compute),
@@ -101,7 +102,7 @@ def _instance(compute: Document) -> dict[str, Any]:
 
 
 def _subnet(spec: dict[str, Any]) -> dict[str, Any]:
-    return {"subnet": {"id": spec["subnet"]}} if spec["subnet"] else {}
+    return {"subnet": {"id": spec["subnet"]} if spec["subnet"] else None}
 
 
 def _node(node: nodes.Node) -> dict[str, Any]:

@@ -69,8 +69,10 @@ def test_ranges(emulator):
     middle = emulator.call("GET", url, headers={"Range": "bytes=2-4"})
     rest = emulator.call("GET", url, headers={"x-ms-range": "bytes=7-100"})
     beyond = emulator.call("GET", url, headers={"Range": "bytes=10-"})
+    whole = emulator.call("GET", url, headers={"x-ms-range": "bytes=0-33554431"})  # as Microsoft's clients ask first
     assert (middle.status_code, middle.content, middle.headers["Content-Range"]) == (206, b"234", "bytes 2-4/10")
     assert (rest.content, rest.headers["Content-Range"]) == (b"789", "bytes 7-9/10")
+    assert (whole.status_code, whole.headers["Content-Range"]) == (206, "bytes 0-9/10")
     assert (beyond.status_code, beyond.headers["x-ms-error-code"]) == (416, "InvalidRange")
 
 

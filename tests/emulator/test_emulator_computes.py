@@ -79,6 +79,13 @@ def test_cluster_is_created_as_the_service_does_it(emulator, until):
     assert inner["nodeStateCounts"] == {f"{state}NodeCount": 0 for state in COUNTERS}
 
 
+def test_a_cluster_has_the_members_that_azureml_core_reads(emulator, created):
+    """azureml-core asks for these by name, also where there is nothing to say: no attached resource, no network."""
+    properties = emulator.arm("GET", f"/computes/{created(cluster())}").json()["properties"]
+    assert properties["resourceId"] is None
+    assert properties["properties"]["subnet"] is None
+
+
 def test_minimum_nodes_join_and_are_listed(emulator, created, until):
     """The nodes of the minimum pass from preparing to idle, in the counters and in listNodes."""
     name = created(cluster(least=2))

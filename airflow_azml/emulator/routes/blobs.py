@@ -102,10 +102,10 @@ def get_blob(container: str, name: str, request: Request, blobs: Blobs) -> Respo
     if request.method == "HEAD" or "comp" in request.query_params:
         length = blob.size if "comp" not in request.query_params else 0
         return Response(headers={**headers, "Content-Length": str(length)})
-    start, end = _range(request, blob.size)
     status = 200
-    if (start, end) != (0, blob.size):
-        status, headers["Content-Range"] = 206, f"bytes {start}-{end - 1}/{blob.size}"
+    if asked := _range(request, blob.size):
+        status, headers["Content-Range"] = 206, f"bytes {asked[0]}-{asked[1] - 1}/{blob.size}"
+    start, end = asked or (0, blob.size)
     headers["Content-Length"] = str(end - start)
     return StreamingResponse(read(blob, start, end), status, headers)
 
@@ -204,12 +204,12 @@ def _metadata(request: Request) -> dict[str, str]:
     return {name.removeprefix(METADATA): value for name, value in pairs if name.startswith(METADATA)}
 
 
-def _range(request: Request, size: int) -> tuple[int, int]:
-    """Return the first byte asked for and the one after the last; forms the service does not know ask for all."""
+def _range(request: Request, size: int) -> tuple[int, int] | None:
+    """Return the first byte asked for and the one after the last; None when all are, also in forms nobody knows."""
     asked = request.headers.get("x-ms-range") or request.headers.get("range") or ""
     match = RANGE.fullmatch(asked.strip())
     if not match:
-        return 0, size
+        return None
     start, last = int(match["start"]), int(match["last"] or size)
     if start >= size or last < start:
         message = "The range specified is invalid for the current size of the resource."
