@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -28,8 +30,20 @@ def conda_of(environment: dict[str, Any], registered: Assets) -> tuple[bool, Any
     if python is None and pick(environment, "name"):
         return False, _registered(environment, registered), notes
     if pick(python, "userManagedDependencies") is True:
-        return True, None, notes
+        named = _interpreter(environment)
+        missing = [f"interpreter '{named}' is not on this machine: the emulator's own is used."]
+        return True, None, notes + (missing if named.is_absolute() and not named.exists() else [])
     return False, pick(python, "condaDependencies"), notes
+
+
+def interpreter_of(environment: dict[str, Any]) -> Path:
+    """Return the Python of an environment that the user manages: the one it names by its full path, else this one."""
+    named = _interpreter(environment)
+    return named if named.is_absolute() and named.exists() else Path(sys.executable)
+
+
+def _interpreter(environment: dict[str, Any]) -> Path:
+    return Path(str(pick(environment, "python", "interpreterPath", default="python")))
 
 
 def _registered(environment: dict[str, Any], registered: Assets) -> Any:

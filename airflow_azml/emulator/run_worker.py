@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from airflow_azml.emulator import facts, projects, run_outcome, run_spec
 from airflow_azml.emulator.environments import EnvironmentBuildError, requirements
 from airflow_azml.emulator.faults import Fault
 from airflow_azml.emulator.processes import Attempt, ProcessGroup, base_environment
-from airflow_azml.emulator.run_environment import conda_of, variables_of
+from airflow_azml.emulator.run_environment import conda_of, interpreter_of, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +171,7 @@ class RunWorker:
             notes += unmet
         self._write(STREAM, *(f"[emulator] {note}" for note in notes))
         if managed_by_user:
-            return Path(sys.executable)
+            return interpreter_of(self._spec.environment)
         build = _Build(lambda: self._site.environments.ensure(packages, lambda line: self._write(BUILD_LOG, line)))
         while not build.done(self._site.tick):
             self._check()

@@ -6,6 +6,7 @@ import concurrent.futures
 import json
 import os
 import signal
+import sys
 import time
 import zipfile
 
@@ -278,6 +279,19 @@ def test_a_run_finds_its_environment(client):
     assert f"True {client.emulator.data}/environments/" in log
     assert all(word in log for word in ("python=2.7", "numpy", "mcr/x"))
     assert "azureml-logs/20_image_build_log.txt" in client.details(run_id)["logFiles"]
+
+
+def test_a_user_may_name_the_interpreter(client, tmp_path):
+    """A Python named by its full path runs the script; one that is not here is replaced, and the log says so."""
+    mine = tmp_path / "python"
+    mine.write_text(f'#!/bin/sh\necho mine\nexec {sys.executable} "$@"\n')
+    mine.chmod(0o755)
+    for path, said in ((str(mine), "mine\n"), ("/not/here/python", "interpreter '/not/here/python' is not on")):
+        environment = {"python": {"userManagedDependencies": True, "interpreterPath": path}}
+        run_id = client.start("print('ran')", environment=environment)
+        assert client.wait(run_id)["status"] == "Completed"
+        assert said in client.log(run_id)
+        assert client.log(run_id).endswith("ran\n")
 
 
 def test_an_environment_may_be_named_only(client):
