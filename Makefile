@@ -1,6 +1,6 @@
 # What a person does with this repository. Needs git, make and Python 3.11 with venv and pip; uses uv when it is there.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up env test smoke lint bench dist clean
+.PHONY: help venv demo up env test smoke lint conformance bench dist clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -30,6 +30,9 @@ lint: venv  ## ruff, mypy, the contracts between the rooms, the compose file and
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
 	$(BIN)/hadolint Dockerfile
+
+conformance: venv  ## Microsoft's own SDKs, unmodified, drive the emulator
+	@$(BIN)/python conformance/run.py
 
 bench: venv  ## what importing, submitting and a whole pipeline cost
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -1,0 +1,105 @@
+"""`make conformance`: Microsoft's own SDKs, unmodified, drive the emulator under Azure's own host names.
+
+Each SDK has a venv of its own below .cache/conformance; the emulator and a proxy (proxy.py) run beside them. It ends
+with how many steps each SDK passed, and exits with 1 unless all have.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+CACHE = HERE.parent / ".cache" / "conformance"
+PACKAGES = {"v1": ["azureml-core==1.61.*"], "v2": ["azure-ai-ml==1.35.2", "azure-identity"]}
+START_SECONDS = 60
+
+
+def main(sdks: list[str]) -> int:
+    """Run the steps of the named SDKs, of all when none is named."""
+    with tempfile.TemporaryDirectory(prefix="conformance-") as name:
+        folder = Path(name)
+        with _emulator(folder / "emulator") as tls_port, Proxy(folder / "emulator", tls_port, folder / "said") as proxy:
+            codes = {sdk: _steps(sdk, proxy, folder) for sdk in sdks or PACKAGES}
+            print(proxy.refused)
+    return max(codes.values())
+
+
+def _steps(sdk: str, proxy: Proxy, folder: Path) -> int:
+    print(f"== {sdk}: {', '.join(PACKAGES[sdk])}", flush=True)
+    home = folder / f"home-{sdk}"  # the SDKs keep caches and settings there
+    home.mkdir()
+    authority = str(folder / "emulator" / "ca.pem")
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(home), "HTTPS_PROXY": proxy.url, "NO_PROXY": "",
+        "REQUESTS_CA_BUNDLE": authority, "SSL_CERT_FILE": authority,
+    }  # fmt: skip
+    command = [str(_venv(sdk)), str(HERE / f"{sdk}_steps.py")]
+    return subprocess.run(command, cwd=home, env=environment, check=False).returncode
+
+
+def _venv(sdk: str) -> Path:
+    """Return the Python of the SDK's venv; make it unless it is there."""
+    folder, packages = CACHE / sdk, PACKAGES[sdk]
+    python, made = folder / "bin" / "python", folder / "made-for.txt"
+    if not made.exists() or made.read_text() != " ".join(packages):
+        shutil.rmtree(folder, ignore_errors=True)
+        uv = shutil.which("uv")
+        new = [uv, "venv", "-q", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
+        install = [uv, "pip", "install", "-q", "--python"] if uv else []
+        install += [str(python)] if uv else [str(python), "-m", "pip", "-q", "install"]
+        subprocess.run([*new, str(folder)], check=True)
+        subprocess.run([*install, *packages], check=True)
+        made.write_text(" ".join(packages))
+    return python
+
+
+@contextmanager
+def _emulator(data: Path) -> Iterator[int]:
+    """Run an emulator and yield its HTTPS port."""
+    port, tls_port = _free_port(), _free_port()
+    options = ["--port", str(port), "--tls-port", str(tls_port), "--data", str(data)]
+    process = subprocess.Popen([sys.executable, "-m", "airflow_azml.emulator", *options], stdout=subprocess.DEVNULL)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health", process)
+        yield tls_port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url):  # noqa: S310 - our own http address
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("The emulator did not start.")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the emulator goes, too
+    sys.exit(main(sys.argv[1:]))
