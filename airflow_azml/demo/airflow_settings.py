@@ -6,8 +6,6 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from airflow_azml.demo.processes import free_port
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -45,7 +43,10 @@ def airflow_settings(home: Path, dags: Path, url: str) -> Mapping[str, str]:
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         # The emulator's secret is "local": masked, it would turn every `localhost` in the logs into `***host`.
         "AIRFLOW__LOGGING__MIN_LENGTH_MASKED_SECRET": "6",
-        # Nobody listens there (see services), but the api-server asks before it reads the files: not a stranger.
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        # Without a host's name the api-server reads the log files itself and asks no log server: there is none, see
+        # services.
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "builtins.str",
+        # A worker that ends is sometimes noticed only after this time. Airflow fails a deferred task whose trigger has
+        # fired meanwhile, and our triggers are quick.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     }
