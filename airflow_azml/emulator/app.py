@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 
 from airflow_azml.emulator import facts, faults
 from airflow_azml.emulator.chaos import Chaos, FaultInjection
+from airflow_azml.emulator.faults import Fault
 from airflow_azml.emulator.routes import ROUTERS
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger(__name__)
+NO_ROUTE = (404, 405)
 BLOB_HOST = re.compile(r"^(?P<account>[a-z0-9]+)\.blob\.")
 SCORING_HOST = re.compile(r"^(?P<endpoint>[a-z][a-z0-9-]*)\.[a-z0-9-]+\.inference\.")
 
@@ -58,11 +61,11 @@ def create_app(emulator: Emulator) -> FastAPI:
     app.state.chaos = Chaos()
     app.add_middleware(FaultInjection, chaos=app.state.chaos, answer=_answer_fault)
     app.add_middleware(_Envoy)
-    app.add_exception_handler(faults.Fault, _answer_fault)
+    app.add_exception_handler(Fault, _answer_fault)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_unread)
     for routes in ROUTERS:
         app.include_router(routes)
-    app.add_api_route("/{path:path}", _unknown, methods=["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"])
     return app
 
 
@@ -114,7 +117,7 @@ def _service_headers(request_id: str, headers: dict[str, str]) -> list[tuple[byt
 
 
 def _answer_fault(request: Request, error: Exception) -> Response:
-    if not isinstance(error, faults.Fault):
+    if not isinstance(error, Fault):
         raise error
     plane = faults.plane_of(request.url.path)
     if plane == "blob":
@@ -128,5 +131,10 @@ def _answer_invalid(request: Request, error: Exception) -> Response:
     return _answer_fault(request, faults.bad_request(f"The request is not valid: {error}"))
 
 
-def _unknown(request: Request) -> Response:
-    raise faults.not_implemented(request.method, request.url.path)
+def _answer_unread(request: Request, error: Exception) -> Response:
+    """Answer what no route takes, by path or by method, and what the framework itself refuses."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code in NO_ROUTE:
+        return _answer_fault(request, faults.not_implemented(request.method, request.url.path))
+    return _answer_fault(request, Fault(error.status_code, "ValidationError", error.detail))

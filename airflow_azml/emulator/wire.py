@@ -26,11 +26,11 @@ WORKSPACE_PATH = (
 
 
 class AnyCaseRoute(APIRoute):
-    """A route whose literal segments match in any case."""
+    """A route whose literal segments match in any case, and whose paths may have any character."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE)
+        self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE | re.DOTALL)
 
 
 def router(prefix: str = "", dependencies: Sequence[params.Depends] = ()) -> APIRouter:

@@ -106,6 +106,18 @@ def test_strange_paths_are_answered(emulator):
         assert status in {404, 501}, name
 
 
+def test_what_no_route_takes_is_named_in_its_planes_words(emulator):
+    """A line feed in a path, a method that nobody has, a form that cannot be read: never the framework's own errors."""
+    for method, path in (("GET", "/computes/a%0Ab/x"), ("TRACE", "/computes"), ("GET", "/%0A"), ("POST", "/computes")):
+        answer = emulator.arm(method, path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (501, "NotImplemented"), path
+    name = "/artifact/v2.0" + WORKSPACE + "/artifacts/metadata/ExperimentRun/dcid.x/%0A"
+    assert emulator.call("GET", name).json()["error"]["innerError"]["code"] == "ArtifactNotFound"
+    headers = {"Content-Type": "multipart/form-data"}
+    unread = requests.post(f"{emulator.url}/local/oauth2/token", data=b"--x", headers=headers, timeout=10)
+    assert (unread.status_code, unread.json()["error"]["innerError"]["code"]) == (400, "ValidationError")
+
+
 def test_a_broken_request_line_leaves_the_emulator_standing(emulator):
     """Bytes that are no HTTP are refused, and the next request is served."""
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as connection:
