@@ -36,15 +36,28 @@ def look(client: AzureMLClient, target: Target) -> Observation:
         return GONE
 
 
-def look_at_all(client: AzureMLClient, targets: Iterable[Target]) -> dict[Target, Observation]:
-    """Ask how many targets are: the runs among them in as few requests as the service lets us."""
+def look_at_all(client: AzureMLClient, targets: Iterable[Target]) -> dict[Target, Observation | AzureMLError]:
+    """Ask how many targets are: the runs among them in as few requests as the service lets us.
+
+    One that could not be looked at has the error for an answer, so that it does not take the others with it.
+    """
     wanted = list(targets)
     ids = [target.name for target in wanted if target.kind is Kind.RUN]
-    runs = client.runs.get_many(ids) if len(ids) > 1 else {}
+    try:
+        runs = client.runs.get_many(ids) if len(ids) > 1 else {}
+    except AzureMLError as error:
+        return dict.fromkeys(wanted, error)
     return {
-        target: _of_run(runs[target.name]) if target.kind is Kind.RUN and target.name in runs else look(client, target)
+        target: _of_run(runs[target.name]) if target.kind is Kind.RUN and target.name in runs else _try(client, target)
         for target in wanted
     }
+
+
+def _try(client: AzureMLClient, target: Target) -> Observation | AzureMLError:
+    try:
+        return look(client, target)
+    except AzureMLError as error:
+        return error
 
 
 def cancel(client: AzureMLClient, target: Target, *, sleep: Callable[[float], None] = time.sleep) -> Observation:

@@ -73,7 +73,7 @@ class AzureMLTrigger(BaseTrigger):
         client = await AzureMLHook.aclient(self.azureml_conn_id)
         policy = Policy(self.poll_interval, self.timeout)
         watch = Watch(Target.from_json(self.target), policy, started=self.started, log=self.log.info)
-        async with Hub.of(client).watching(watch.target, self.poll_interval) as waiter:
+        async with Hub.of(client, watch.target).watching(watch.target, self.poll_interval) as waiter:
             while True:
                 left = None if self.timeout is None else max(self.started + self.timeout - time.time(), 0.0)
                 news = await waiter.next(left)

@@ -15,11 +15,11 @@ import contextvars
 import logging
 import random
 import time
-from collections import defaultdict
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -33,74 +33,104 @@ if TYPE_CHECKING:
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Observation, Target
 
+    News = Observation | AzureMLError
+
 log = logging.getLogger(__name__)
-OTHERS_AT_ONCE = 10
+# Requests of one poller are at least so many seconds apart, however much there is to ask: Resource Manager grants a
+# principal 25 reads a second, of which the tasks themselves need some.
+# https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+LEAST_GAP = 0.1
+# Ends are told so many seconds apart: a triggerer that has to store thousands of events in one burst blocks its loop.
+WAKE_GAP = 0.005
 Result = TypeVar("Result")
 # HTTP is synchronous; a small pool of its own keeps it off the triggerer's loop and out of others' way.
-_executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="azureml")
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[AzureMLClient, Hub]] = WeakKeyDictionary()
+_executor = ThreadPoolExecutor(max_workers=16, thread_name_prefix="azureml")
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[AzureMLClient, bool], Hub]] = WeakKeyDictionary()
 
 
-@dataclass(eq=False, slots=True)
 class Waiter:
-    """One trigger's wait.
+    """One trigger's wait. Only the latest news counts: it reads levels.
 
-    :param target: what it waits for.
     :param interval: seconds between two looks that it asks for.
+    :param patience: seconds without any usable answer after which it is told why there is none.
     """
 
-    target: Target
-    interval: float
-    _news: asyncio.Queue[Observation | AzureMLError] = field(default_factory=asyncio.Queue)
-    _told: str = ""
+    __slots__ = ("_answered", "_news", "_patience", "_told", "_woken", "interval")
+
+    def __init__(self, interval: float, patience: float) -> None:
+        self.interval = interval
+        self._patience = patience
+        self._answered = time.monotonic()
+        self._told = ""
+        self._news: News | None = None
+        self._woken: asyncio.Future[None] | None = None
 
     async def next(self, seconds: float | None) -> Observation | None:
         """Return the target's next status, None when there is none in time; raise why the service cannot be asked."""
-        try:
-            news = await asyncio.wait_for(self._news.get(), seconds)
-        except TimeoutError:
-            return None
+        if self._news is None:
+            self._woken = asyncio.get_running_loop().create_future()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken, seconds)
+        news, self._news = self._news, None
         if isinstance(news, AzureMLError):
             raise news
         return news
 
-    def tell(self, news: Observation | AzureMLError) -> None:
-        """Wake the trigger, if this is news to it."""
+    def tell(self, news: News) -> bool:
+        """Wake the trigger if this is news to it; say whether it was."""
+        now = time.monotonic()
         if isinstance(news, AzureMLError):
-            self._news.put_nowait(news)
-        elif news.status != self._told:
+            if not news.permanent and now - self._answered < self._patience:
+                return False
+        else:
+            self._answered = now
+            if news.status == self._told:
+                return False
             self._told = news.status
-            self._news.put_nowait(news)
+        self.wake(news)
+        return True
+
+    def wake(self, news: News) -> None:
+        """Wake the trigger in any case."""
+        self._news = news
+        if self._woken and not self._woken.done():
+            self._woken.set_result(None)
 
 
 class Hub:
-    """The poller of one connection in one event loop.
+    """The poller of one connection in one event loop, either for runs or for everything else.
+
+    Runs are asked for many at a time, of the run history; everything else one at a time, mostly of Resource Manager.
+    The two throttle on their own, so neither poller waits for the other.
 
     :param client: whom to ask.
-    :param unreachable_timeout: seconds without any usable answer after which the waiting triggers are told.
+    :param runs: whether its targets are runs.
+    :param unreachable_timeout: seconds without any usable answer after which a waiting trigger is told.
     """
 
-    def __init__(self, client: AzureMLClient, unreachable_timeout: float = 1800.0) -> None:
+    def __init__(self, client: AzureMLClient, *, runs: bool = True, unreachable_timeout: float = 1800.0) -> None:
         self._client = client
+        self._runs = runs
         self._unreachable_timeout = unreachable_timeout
-        self._waiters: dict[Target, set[Waiter]] = defaultdict(set)
+        self._waiters: OrderedDict[Target, set[Waiter]] = OrderedDict()  # whose turn is next stands first
+        self._interval = 0.0
+        self._hurry = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
-        self._answered = time.monotonic()
 
     @classmethod
-    def of(cls, client: AzureMLClient) -> Hub:
-        """Return the running loop's hub for the client."""
+    def of(cls, client: AzureMLClient, target: Target) -> Hub:
+        """Return the running loop's hub for such targets of the client."""
         hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
-        return hubs.setdefault(client, cls(client))
+        runs = target.kind is Kind.RUN
+        if (client, runs) not in hubs:
+            hubs[client, runs] = cls(client, runs=runs)
+        return hubs[client, runs]
 
     @asynccontextmanager
     async def watching(self, target: Target, interval: float) -> AsyncIterator[Waiter]:
         """Be told of every new status of the target, within `async with`."""
-        waiter = Waiter(target, interval)
-        self._waiters[target].add(waiter)
-        if self._poller is None or self._poller.done():
-            self._answered = time.monotonic()
-            self._poller = asyncio.get_running_loop().create_task(self._poll(), context=contextvars.Context())
+        waiter = Waiter(interval, self._unreachable_timeout)
+        self._add(target, waiter)
         try:
             yield waiter
         finally:
@@ -108,58 +138,68 @@ class Hub:
             if not self._waiters[target]:
                 del self._waiters[target]
 
+    def _add(self, target: Target, waiter: Waiter) -> None:
+        """Put the target first in the queue, for it may have ended long ago; start the poller when there is none."""
+        self._waiters.setdefault(target, set()).add(waiter)
+        self._waiters.move_to_end(target, last=False)
+        if self._poller is None or self._poller.done():
+            self._interval = waiter.interval
+            self._poller = asyncio.get_running_loop().create_task(self._poll(), context=contextvars.Context())
+        elif waiter.interval < self._interval:
+            self._interval = waiter.interval
+            self._hurry.set()
+
     async def _poll(self) -> None:
         try:
             await self._go_round()
         except Exception as error:  # a mistake of ours must not leave everybody waiting for ever
             log.exception("the poller of Azure ML failed")
-            for target in tuple(self._waiters):
-                self._tell(target, AzureMLError(f"the poller failed: {error!r}", operation=f"watch {target}"))
+            for target, group in self._waiters.items():
+                for waiter in group:
+                    waiter.wake(AzureMLError(f"the poller failed: {error!r}", operation=f"watch {target}"))
 
     async def _go_round(self) -> None:
-        """Ask for all targets, evenly over the interval, again and again as long as there are any."""
-        await asyncio.sleep(random.uniform(0, self._interval()))  # noqa: S311 - spreads load, guards nothing
+        """Ask for those that have waited longest, again and again, so that each has its turn once an interval."""
+        await asyncio.sleep(random.uniform(0, self._interval))  # noqa: S311 - spreads load, guards nothing
         while self._waiters:
-            began, chunks = time.monotonic(), self._chunks()
-            for number, chunk in enumerate(chunks, start=1):
-                wait = await self._ask(chunk)
-                due = began + self._interval() * number / len(chunks)
-                await asyncio.sleep(max(wait, due - time.monotonic(), 0))
+            began, targets = time.monotonic(), self._next()
+            left_alone = await self._ask(targets)
+            await self._rest(began, len(targets), time.monotonic() + left_alone)
+
+    def _next(self) -> list[Target]:
+        """Return whose turn it is, and put them last in the queue."""
+        targets = list(islice(self._waiters, self._client.runs.batch_size if self._runs else 1))
+        for target in targets:
+            self._waiters.move_to_end(target)
+        return targets
 
     async def _ask(self, targets: list[Target]) -> float:
         """Ask for the targets, tell their waiters; return the seconds that the service wants to be left alone."""
-        try:
-            seen = await in_thread(partial(look_at_all, self._client, targets))
-        except AzureMLError as error:
-            return self._unanswered(targets, error)
-        self._answered = time.monotonic()
-        for target, observation in seen.items():
-            self._tell(target, observation)
-        return 0.0
+        seen = await in_thread(partial(look_at_all, self._client, targets))
+        errors = [news for news in seen.values() if isinstance(news, AzureMLError)]
+        if errors:
+            log.warning("no usable answer for %d of %d targets: %s", len(errors), len(targets), errors[0])
+        await self._pass_on(seen)
+        return max((error.retry_after or 0.0 for error in errors), default=0.0)
 
-    def _unanswered(self, targets: list[Target], error: AzureMLError) -> float:
-        log.warning("no usable answer for %d targets, still waiting: %s", len(targets), error)
-        if error.permanent or time.monotonic() - self._answered >= self._unreachable_timeout:
-            for target in targets:
-                self._tell(target, error)
-        return error.retry_after or 0.0
+    async def _pass_on(self, seen: dict[Target, News]) -> None:
+        for target, news in seen.items():
+            woken = [waiter.tell(news) for waiter in self._waiters.get(target, ())]
+            if any(woken) and (isinstance(news, AzureMLError) or news.phase.terminal):
+                await asyncio.sleep(WAKE_GAP)
 
-    def _tell(self, target: Target, news: Observation | AzureMLError) -> None:
-        for waiter in self._waiters.get(target, ()):
-            waiter.tell(news)
-
-    def _chunks(self) -> list[list[Target]]:
-        """Many runs make one request; whatever else there is makes one each, so few of them go together."""
-        runs = [target for target in self._waiters if target.kind is Kind.RUN]
-        others = [target for target in self._waiters if target.kind is not Kind.RUN]
-        return [*_split(runs, self._client.runs.batch_size), *_split(others, OTHERS_AT_ONCE)]
-
-    def _interval(self) -> float:
-        return min((waiter.interval for group in self._waiters.values() for waiter in group), default=1.0)
-
-
-def _split(targets: list[Target], size: int) -> list[list[Target]]:
-    return [targets[start : start + size] for start in range(0, len(targets), size)]
+    async def _rest(self, began: float, asked: int, earliest: float) -> None:
+        """Wait until the next ones' turn; it comes earlier when somebody joins who is in more of a hurry."""
+        self._interval = min((waiter.interval for group in self._waiters.values() for waiter in group), default=0.0)
+        earliest = max(earliest, began + LEAST_GAP)
+        while True:
+            share = self._interval * asked / max(asked, len(self._waiters))
+            left = max(earliest, began + share) - time.monotonic()
+            if left <= 0:
+                return
+            self._hurry.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), left)
 
 
 async def in_thread(call: Callable[[], Result]) -> Result:
