@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from airflow_azml.emulator.store import Document, Store
 
-NAME = re.compile(r"[a-zA-Z0-9][\w.-]{0,254}", re.ASCII)
+NAME = re.compile(r"[a-zA-Z0-9][\w-]{0,254}", re.ASCII)  # the specification's
+VERSION = re.compile(r"[a-zA-Z0-9][\w.-]{0,254}", re.ASCII)
 COMMON = ("description", "isAnonymous", "isArchived", "properties", "provisioningState", "tags")
 
 
@@ -105,9 +106,11 @@ class Assets:
         return resources.render(f"{self.kind.collection}/{newest['name']}", newest, properties)
 
     def _read(self, name: str, version: str, body: dict[str, Any]) -> dict[str, Any]:
-        for text in (name, version):
-            if not NAME.fullmatch(text):
-                raise faults.bad_request(f"'{text}' is no name or version: letters, digits, '-', '_' and '.'.")
+        if not NAME.fullmatch(name):
+            raise faults.bad_request(f"'{name}' is no name: up to 255 letters, digits, '-' and '_'.", target="name")
+        if not VERSION.fullmatch(version):
+            message = f"'{version}' is no version: up to 255 letters, digits, '-', '_' and '.'."
+            raise faults.bad_request(message, target="version")
         kind = self.kind
         tracked = known_members(body, f"{kind.noun}VersionResource", resources.PROXY)
         members = (*kind.fixed, *kind.defaults, *COMMON)

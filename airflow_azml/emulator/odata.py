@@ -138,6 +138,8 @@ class _Comparison:
 
     def __call__(self, resource: Resource) -> bool:
         value, compare = value_of(resource, self.field), self.compare
+        if value is None and "/" in self.field:
+            return False  # no such tag: the SDK asks `(Tags/k ne null or Tags/k eq null)` for those that have it
         if value is None or self.wanted is None:
             return compare in {operator.eq, operator.ne} and compare(value, self.wanted)
         if isinstance(value, bool):

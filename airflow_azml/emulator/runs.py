@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from airflow_azml.emulator.store import Document, Store
 
 KIND, EXPERIMENT, DEFINITION = "run", "experiment", "rundefinition"
-RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}", re.ASCII)  # the specification's pattern; for experiments too
+RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}", re.ASCII)  # the specification's pattern
+EXPERIMENT_NAME = re.compile(r"[a-zA-Z0-9][\w-]{0,254}", re.ASCII)  # that of names elsewhere: none is published
 TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
 STARTED = frozenset({"Running", "Finalizing"})
 WRITABLE = ("displayName", "name", "description", "hidden", "runType", "scriptName", "target")
@@ -43,7 +44,7 @@ class Runs:
         found = self.find_experiment(name)
         if found:
             return found
-        _check_name(name, "Experiment name")
+        _check_name(name, "Experiment name", EXPERIMENT_NAME)
         experiment = {"experimentId": str(uuid.uuid4()), "name": name, "createdUtc": now(), "tags": {}}
         if self._store.add(EXPERIMENT, name, experiment):
             return experiment
@@ -121,7 +122,7 @@ class Runs:
         :param work: what the executor needs to know; without it the run is interactive.
         :param members: of the Run.
         """
-        _check_name(run_id, "Run id")
+        _check_name(run_id, "Run id", RUN_ID)
         experiment = self.ensure_experiment(experiment_name)
         parent = self.find(members.get("parentRunId") or "")
         run_uuid = str(uuid.uuid4())
@@ -202,9 +203,9 @@ class Runs:
             run["endTimeUtc"] = now()
 
 
-def _check_name(name: str, what: str) -> None:
-    if not RUN_ID.fullmatch(name):
-        raise faults.bad_request(f"{what} '{name}' does not match {RUN_ID.pattern}.", target=name)
+def _check_name(name: str, what: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.fullmatch(name):
+        raise faults.bad_request(f"{what} '{name}' does not match {pattern.pattern}.", target=name)
 
 
 def error(code: str, message: str) -> Document:

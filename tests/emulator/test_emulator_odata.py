@@ -58,6 +58,8 @@ def test_a_filter_matches(text):
         "CreatedUtc ge 2026-05-01T10:00:00.000001Z",
         "Tags/nope eq x",
         "Tags/nope gt x",
+        "Tags/nope ne x",
+        "(Tags/nope ne null or Tags/nope eq null)",
         "ParentRunId ne null",
         "RunNumber gt 7",
         "RunNumber eq seven",
