@@ -2,7 +2,8 @@
 
 Airflow's own `dag.test()` runs every task against a fresh emulator. Before each task (and each resumption of a deferred
 one) everything that a process remembers is forgotten, because in production each of them is a process of its own that
-signs in and finds its way anew.
+signs in and finds its way anew. Looks at what is waited for (get run, get deployment, ...) come every 2 s, so their number
+grows with the time that this machine takes; all others are fixed.
 """
 
 from __future__ import annotations
@@ -92,12 +93,12 @@ def forget(_context: object) -> None:
 
 def count_requests() -> Counter[str]:
     """Run the example DAG and return its requests by operation."""
-    from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415 - after Airflow's home is set
+    from airflow.dag_processing.dagbag import BundleDagBag  # noqa: PLC0415 - after Airflow's home is set
     from airflow.utils.db import initdb  # noqa: PLC0415 - likewise
 
     counting = Counting()
     initdb()
-    dag = DagBag(DAGS).dags[DAG_ID]
+    dag = BundleDagBag(DAGS / f"{DAG_ID}.py", bundle_path=DAGS, bundle_name="dags").dags[DAG_ID]
     for task in dag.tasks:
         task._pre_execute_hook = forget  # noqa: SLF001 - what the parameter `pre_execute` sets
     run = dag.test()
@@ -125,10 +126,11 @@ def main() -> None:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as work:
         requests = measure(Path(work))
+    seconds = round(time.perf_counter() - started)
     if options.json:
-        print(json.dumps({"total": sum(requests.values()), "by_operation": requests}))
+        print(json.dumps({"total": sum(requests.values()), "seconds": seconds, "by_operation": requests}))
         return
-    print(f"HTTP requests of {DAG_ID}, each task on its own ({time.perf_counter() - started:.0f} s)")
+    print(f"HTTP requests of {DAG_ID}, each task on its own ({seconds} s)")
     for operation, number in requests.items():
         print(f"  {operation:32} {number:5}")
     print(f"  {'together':32} {sum(requests.values()):5}")
