@@ -104,7 +104,9 @@ class BlobStore:
         shutil.rmtree(self.folder(container))
 
     def find(self, container: str, name: str) -> Blob | None:
-        """Return the blob, or None."""
+        """Return the blob, or None; a name that ends in a slash is one, but no file can have it."""
+        if name.endswith("/"):
+            return None
         path = self.path(container, name)
         try:
             status = path.stat()

@@ -111,14 +111,17 @@ class OnlineEndpoints:
         return dict(self._with_auth(name, "Key")["keys"])
 
     def regenerate_key(self, name: str, body: dict[str, Any]) -> Document:
-        """Replace the primary or the secondary key by a given or a new one."""
-        self._with_auth(name, "Key")
+        """Replace the primary or the secondary key by a given or a new one.
+
+        azure-ai-ml gives the present key and expects a new one.
+        """
+        present = self._with_auth(name, "Key")["keys"]
         kind = pick_text(body, "keyType").casefold()
         if kind not in {"primary", "secondary"}:
             raise faults.bad_request("'keyType' must be Primary or Secondary.", target="keyType")
-        value = pick_text(body, "keyValue", default="") or _new_key()
+        given = pick_text(body, "keyValue", default="")
         with self._changing(name) as endpoint:
-            endpoint["keys"][f"{kind}Key"] = value
+            endpoint["keys"][f"{kind}Key"] = _new_key() if given in {"", present[f"{kind}Key"]} else given
             self._begin(endpoint, endpoint["state"])
             return endpoint
 

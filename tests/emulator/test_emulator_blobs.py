@@ -122,6 +122,28 @@ def test_list_is_paged_by_prefix(emulator):
     assert "<NextMarker />" in second
 
 
+def test_list_by_folders(emulator):
+    """With a delimiter, what lies below a folder is one prefix; pages may end between prefixes and blobs."""
+    for name in ("tree/a/1", "tree/a/2", "tree/b", "tree/c/d/3"):
+        emulator.call("PUT", f"{CONTAINER}/{name}", data=b"x")
+    query = {"restype": "container", "comp": "list", "prefix": "tree/", "delimiter": "/", "maxresults": "2"}
+    first = emulator.call("GET", CONTAINER, params=query).text
+    marker = first.split("<NextMarker>")[1].split("</NextMarker>")[0]
+    second = emulator.call("GET", CONTAINER, params={**query, "marker": marker}).text
+    assert first.count("<BlobPrefix><Name>tree/a/</Name></BlobPrefix>") == 1
+    assert "<Blob><Name>tree/b</Name>" in first
+    assert "<BlobPrefix><Name>tree/c/</Name></BlobPrefix>" in second
+    assert "<NextMarker />" in second
+
+
+def test_nothing_has_a_name_that_ends_in_a_slash(emulator):
+    """Clients ask whether `folder/` is a blob to tell folders from files: it is none, and that is no bad request."""
+    emulator.call("PUT", f"{CONTAINER}/some/file", data=b"x")
+    for host in ({}, {"Host": "azuremllocal.blob.core.windows.net"}):
+        path = f"/{facts.BLOBSTORE_CONTAINER}/some/" if host else f"{CONTAINER}/some/"
+        assert emulator.call("HEAD", path, headers=host).status_code == 404
+
+
 def test_containers_are_created_once(emulator):
     """Create Container answers 201, then 409; a blob of no container answers 404."""
     query = {"restype": "container"}

@@ -104,6 +104,9 @@ def test_keys_are_listed_regenerated_and_shown_nowhere_else(emulator, create):
     renewed = emulator.arm("POST", "/onlineEndpoints/keyed/listKeys").json()
     assert renewed["secondaryKey"] == keys["secondaryKey"]
     assert renewed["primaryKey"] != keys["primaryKey"]
+    same = {"keyType": "Primary", "keyValue": renewed["primaryKey"]}  # as azure-ai-ml asks for a new key
+    emulator.arm("POST", "/onlineEndpoints/keyed/regenerateKeys", json=same)
+    assert emulator.arm("POST", "/onlineEndpoints/keyed/listKeys").json()["primaryKey"] != renewed["primaryKey"]
     given = {"keyType": "Secondary", "keyValue": "chosen"}
     emulator.arm("POST", "/onlineEndpoints/keyed/regenerateKeys", json=given)
     assert emulator.arm("POST", "/onlineEndpoints/keyed/listKeys").json()["secondaryKey"] == "chosen"

@@ -76,20 +76,19 @@ def delete_container(container: str, request: Request, blobs: Blobs) -> Response
 
 @routes.api_route("/{container}", methods=["GET", "HEAD"])
 def get_container(container: str, request: Request, blobs: Blobs) -> Response:
-    """List Blobs (flat), or Get Container Properties."""
+    """List Blobs, flat or by folders (with a delimiter), or Get Container Properties."""
     _only(request, restype="container")
     query = request.query_params
     if query.get("comp") != "list":
         blobs.folder(container)
         return Response(headers=_common(request))
-    if query.get("delimiter"):
-        raise not_implemented("List Blobs with", "a delimiter")
-    first = _marker(query.get("marker", ""))
-    found = [blob for blob in blobs.list(container, query.get("prefix", "")) if blob.name >= first]
+    first, prefix = _marker(query.get("marker", "")), query.get("prefix", "")
+    entries = _by_folder(blobs.list(container, prefix), prefix, query.get("delimiter", ""))
+    found = [entry for entry in entries.items() if entry[0] >= first]
     top = int(query["maxresults"]) if query.get("maxresults", "").isdigit() else 5000
     page, rest = found[: max(top, 1)], found[max(top, 1) :]
-    marker = base64.urlsafe_b64encode(rest[0].name.encode()).decode() if rest else ""
-    return Response(_listing(container, query.get("prefix", ""), page, marker), media_type="application/xml")
+    marker = base64.urlsafe_b64encode(rest[0][0].encode()).decode() if rest else ""
+    return Response(_listing(container, prefix, page, marker), media_type="application/xml")
 
 
 @routes.api_route("/{container}/{name:path}", methods=["GET", "HEAD"])
@@ -258,19 +257,30 @@ def _marker(text: str) -> str:
         raise Fault(400, "InvalidQueryParameterValue", "The marker is not one of ours.") from error
 
 
-def _listing(container: str, prefix: str, page: list[Blob], marker: str) -> bytes:
+def _by_folder(found: list[Blob], prefix: str, delimiter: str) -> dict[str, Blob | None]:
+    """Return the blobs by name; those below a common folder are one entry of its name, without a blob."""
+    entries: dict[str, Blob | None] = {}
+    for blob in found:
+        folder, below, _ = blob.name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+        entries |= {f"{prefix}{folder}{delimiter}": None} if below else {blob.name: blob}
+    return entries
+
+
+def _listing(container: str, prefix: str, page: list[tuple[str, Blob | None]], marker: str) -> bytes:
     root = ET.Element("EnumerationResults", ContainerName=container)
     ET.SubElement(root, "Prefix").text = prefix
     blobs = ET.SubElement(root, "Blobs")
-    for blob in page:
-        entry = ET.SubElement(blobs, "Blob")
-        ET.SubElement(entry, "Name").text = blob.name
+    for name, blob in page:
+        entry = ET.SubElement(blobs, "Blob" if blob else "BlobPrefix")
+        ET.SubElement(entry, "Name").text = name
+        if blob is None:
+            continue
         properties = ET.SubElement(entry, "Properties")
-        for name, value in _listed(blob).items():
-            ET.SubElement(properties, name).text = value
+        for member, value in _listed(blob).items():
+            ET.SubElement(properties, member).text = value
         metadata = ET.SubElement(entry, "Metadata")
-        for name, value in blob.metadata.items():
-            ET.SubElement(metadata, name).text = value
+        for member, value in blob.metadata.items():
+            ET.SubElement(metadata, member).text = value
     ET.SubElement(root, "NextMarker").text = marker
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return document
