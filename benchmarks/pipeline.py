@@ -2,8 +2,8 @@
 
 Airflow's own `dag.test()` runs every task against a fresh emulator. Before each task (and each resumption of a deferred
 one) everything that a process remembers is forgotten, because in production each of them is a process of its own that
-signs in and finds its way anew. Looks at what is waited for (get run, get deployment, ...) come every 2 s, so their number
-grows with the time that this machine takes; all others are fixed.
+signs in and finds its way anew. Looks at what is waited for (get run, get deployment, ...) come every 2 s, so their
+number grows with the time that this machine takes; all others are fixed.
 """
 
 from __future__ import annotations
