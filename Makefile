@@ -23,6 +23,9 @@ env: .env  ## the secrets of docker-compose.yaml, made once: then `docker compos
 test: venv  ## all tests: unit, emulator and system tests with a real Airflow; prints the coverage
 	$(BIN)/pytest --cov --cov-report=term
 
+smoke: venv  ## the wheel alone on the oldest supported Airflow and the newest supported Python
+	$(BIN)/pytest -m smoke tests/packaging
+
 lint: venv  ## ruff, mypy, the contracts between the rooms, the compose file and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -36,11 +36,7 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": "azureml",
                 "hook-name": INTEGRATION,
                 "hook-class-name": "airflow_azml.hooks.azureml.AzureMLHook",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["host", "port", "schema"],
-                    "relabeling": {"login": "Client ID", "password": "Client secret"},
-                    "placeholders": {"login": "application (client) ID of the service principal"},
-                },
+                "ui-field-behaviour": FIELD_BEHAVIOUR,
                 "conn-fields": CONNECTION_FIELDS,
             }
         ],
@@ -58,6 +54,12 @@ def _modules(package: str, names: list[str]) -> list[dict[str, Any]]:
 def _field(label: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
 
+
+FIELD_BEHAVIOUR = {
+    "hidden-fields": ["host", "port", "schema"],
+    "relabeling": {"login": "Client ID", "password": "Client secret"},
+    "placeholders": {"login": "application (client) ID of the service principal"},
+}
 
 CONNECTION_FIELDS = {
     "tenant_id": _field("Tenant ID", "Directory (tenant) ID of the service principal."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from airflow_azml.hooks.connection import Settings
+from airflow_azml.hooks.form import field_behaviour, form_widgets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,16 @@ class AzureMLHook(BaseHook):
         """The client. InputError names every field that the connection lacks."""
         connection = self.get_connection(self.azureml_conn_id)
         return _client_of(connection, connection.extra_dejson)
+
+    @staticmethod
+    def get_connection_form_widgets() -> dict[str, Any]:
+        """Return the fields of the connection form; only Airflow 3.1 asks."""
+        return form_widgets()
+
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """Return what becomes of the standard fields in the connection form; only Airflow 3.1 asks."""
+        return field_behaviour()
 
     def get_conn(self) -> AzureMLClient:
         """Return the client."""
