@@ -16,6 +16,7 @@ from emulator_process import EmulatorProcess, wait_until
 # Airflow reads this when it is first imported, which is before any fixture runs.
 _HOME = os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] = "0"  # no worker here: triggers need not wait for one to settle
 
 
 def pytest_unconfigure() -> None:

@@ -6,9 +6,12 @@ not in `defer(timeout=...)`, which would fail the task without giving it a chanc
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -20,6 +23,11 @@ from airflow_azml.triggers.hub import Hub, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from airflow_azml.client.azureml import AzureMLClient
+
+log = logging.getLogger(__name__)
+_lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[AzureMLClient]]] = WeakKeyDictionary()
 
 
 class AzureMLTrigger(BaseTrigger):
@@ -58,21 +66,28 @@ class AzureMLTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the wait is over, then fire one event."""
+        settled = time.monotonic() + _worker_heartbeat()
         try:
-            yield self._event(await self._wait())
+            event = self._event(await self._wait())
         except AzureMLError as error:
-            yield TriggerEvent({"target": self.target, "error": str(error), "permanent": error.permanent})
+            event = TriggerEvent({"target": self.target, "error": str(error), "permanent": error.permanent})
+        # The worker's supervisor may notice so late that the deferring process has ended. An event before that would
+        # queue the task again under its hands, and the scheduler would take the report of the first end for a failure.
+        await asyncio.sleep(max(settled - time.monotonic(), 0.0))
+        yield event
 
     async def on_kill(self) -> None:
         """Cancel the target: a user has marked or cleared the task while it was deferred."""
         if self.cancel_on_kill:
-            client = await AzureMLHook.aclient(self.azureml_conn_id)
+            client = await client_of(self.azureml_conn_id)
             await in_thread(partial(cancel, client, Target.from_json(self.target)))
 
     async def _wait(self) -> Decision:
-        client = await AzureMLHook.aclient(self.azureml_conn_id)
+        client = await client_of(self.azureml_conn_id)
         policy = Policy(self.poll_interval, self.timeout)
-        watch = Watch(Target.from_json(self.target), policy, started=self.started, log=self.log.info)
+        watch = Watch(
+            Target.from_json(self.target), policy, started=self.started, log=log.info
+        )  # a logger per trigger would double its memory
         async with Hub.of(client, watch.target).watching(watch.target, self.poll_interval) as waiter:
             while True:
                 left = None if self.timeout is None else max(self.started + self.timeout - time.time(), 0.0)
@@ -84,3 +99,20 @@ class AzureMLTrigger(BaseTrigger):
 
     def _event(self, decision: Decision) -> TriggerEvent:
         return TriggerEvent({"target": self.target, "decision": decision.as_json()})
+
+
+def _worker_heartbeat() -> float:
+    """Return the seconds after which a worker's supervisor looks at its task at the latest."""
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - the triggerer has it loaded
+
+    return float(conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0))
+
+
+async def client_of(azureml_conn_id: str) -> AzureMLClient:
+    """Return the connection's client. Triggers that start together, as after a restart, look it up together."""
+    loop = asyncio.get_running_loop()
+    lookups = _lookups.setdefault(loop, {})
+    if azureml_conn_id not in lookups:
+        lookups[azureml_conn_id] = loop.create_task(AzureMLHook.aclient(azureml_conn_id))
+        lookups[azureml_conn_id].add_done_callback(lambda _: lookups.pop(azureml_conn_id))
+    return await asyncio.shield(lookups[azureml_conn_id])  # the first one's cancellation is not the others'

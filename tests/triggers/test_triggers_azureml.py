@@ -153,3 +153,20 @@ def test_an_outage_of_the_service_is_waited_out(started, emulator, until):
     emulator.start()
     waiting.join(90)
     assert [event["decision"]["verdict"] for event in events] == ["done"]
+
+
+def test_no_event_comes_before_the_deferring_worker_has_settled(started, until, emulator, monkeypatch):
+    """An event within the worker's heartbeat would fail the task: Airflow still reports its first process's end."""
+    target = started(ENDS)
+    until(lambda: status(emulator, target) == "Completed")
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "2")
+    slept = []
+    real = asyncio.sleep
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        await real(min(seconds, 0.05))
+
+    monkeypatch.setattr("airflow_azml.triggers.azureml.asyncio.sleep", sleep)
+    assert asyncio.run(event_of(trigger(target)))["decision"]["verdict"] == "done"
+    assert 0 < slept[-1] <= 2
