@@ -85,10 +85,9 @@ class AzureMLTrigger(BaseTrigger):
     async def _wait(self) -> Decision:
         client = await client_of(self.azureml_conn_id)
         policy = Policy(self.poll_interval, self.timeout)
-        watch = Watch(
-            Target.from_json(self.target), policy, started=self.started, log=log.info
-        )  # a logger per trigger would double its memory
-        async with Hub.of(client, watch.target).watching(watch.target, self.poll_interval) as waiter:
+        # The module's logger: one per trigger would take as much memory as the rest of it.
+        watch = Watch(Target.from_json(self.target), policy, started=self.started, log=log.info)
+        with Hub.of(client, watch.target).watching(watch.target, self.poll_interval) as waiter:
             while True:
                 left = None if self.timeout is None else max(self.started + self.timeout - time.time(), 0.0)
                 news = await waiter.next(left)

@@ -17,10 +17,10 @@ import random
 import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_azml.client.errors import AzureMLError
@@ -28,7 +28,7 @@ from airflow_azml.client.lifecycle import Kind
 from airflow_azml.client.targets import look_at_all
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Observation, Target
@@ -49,21 +49,30 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[AzureMLClient, bo
 
 
 class Waiter:
-    """One trigger's wait. Only the latest news counts: it reads levels.
+    """One trigger's wait, within a `with` block. Only the latest news counts: it reads levels.
 
+    :param hub: who asks.
+    :param target: what it waits for.
     :param interval: seconds between two looks that it asks for.
-    :param patience: seconds without any usable answer after which it is told why there is none.
     """
 
-    __slots__ = ("_answered", "_news", "_patience", "_told", "_woken", "interval")
+    __slots__ = ("_answered", "_hub", "_news", "_told", "_woken", "interval", "target")
 
-    def __init__(self, interval: float, patience: float) -> None:
+    def __init__(self, hub: Hub, target: Target, interval: float) -> None:
+        self.target = target
         self.interval = interval
-        self._patience = patience
+        self._hub = hub
         self._answered = time.monotonic()
         self._told = ""
         self._news: News | None = None
         self._woken: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        self._hub.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hub.remove(self)
 
     async def next(self, seconds: float | None) -> Observation | None:
         """Return the target's next status, None when there is none in time; raise why the service cannot be asked."""
@@ -80,7 +89,7 @@ class Waiter:
         """Wake the trigger if this is news to it; say whether it was."""
         now = time.monotonic()
         if isinstance(news, AzureMLError):
-            if not news.permanent and now - self._answered < self._patience:
+            if not news.permanent and now - self._answered < self._hub.unreachable_timeout:
                 return False
         else:
             self._answered = now
@@ -111,8 +120,8 @@ class Hub:
     def __init__(self, client: AzureMLClient, *, runs: bool = True, unreachable_timeout: float = 1800.0) -> None:
         self._client = client
         self._runs = runs
-        self._unreachable_timeout = unreachable_timeout
-        self._waiters: OrderedDict[Target, set[Waiter]] = OrderedDict()  # whose turn is next stands first
+        self.unreachable_timeout = unreachable_timeout
+        self._waiters: OrderedDict[Target, list[Waiter]] = OrderedDict()  # whose turn is next stands first
         self._interval = 0.0
         self._hurry = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
@@ -126,28 +135,26 @@ class Hub:
             hubs[client, runs] = cls(client, runs=runs)
         return hubs[client, runs]
 
-    @asynccontextmanager
-    async def watching(self, target: Target, interval: float) -> AsyncIterator[Waiter]:
-        """Be told of every new status of the target, within `async with`."""
-        waiter = Waiter(interval, self._unreachable_timeout)
-        self._add(target, waiter)
-        try:
-            yield waiter
-        finally:
-            self._waiters[target].discard(waiter)
-            if not self._waiters[target]:
-                del self._waiters[target]
+    def watching(self, target: Target, interval: float) -> Waiter:
+        """Return a waiter that is told of every new status of the target, within `with`."""
+        return Waiter(self, target, interval)
 
-    def _add(self, target: Target, waiter: Waiter) -> None:
-        """Put the target first in the queue, for it may have ended long ago; start the poller when there is none."""
-        self._waiters.setdefault(target, set()).add(waiter)
-        self._waiters.move_to_end(target, last=False)
+    def add(self, waiter: Waiter) -> None:
+        """Put its target first in the queue, for it may have ended long ago; start the poller when there is none."""
+        self._waiters.setdefault(waiter.target, []).append(waiter)
+        self._waiters.move_to_end(waiter.target, last=False)
         if self._poller is None or self._poller.done():
             self._interval = waiter.interval
             self._poller = asyncio.get_running_loop().create_task(self._poll(), context=contextvars.Context())
         elif waiter.interval < self._interval:
             self._interval = waiter.interval
             self._hurry.set()
+
+    def remove(self, waiter: Waiter) -> None:
+        """Ask for its target no more, unless another waits for it too."""
+        self._waiters[waiter.target].remove(waiter)
+        if not self._waiters[waiter.target]:
+            del self._waiters[waiter.target]
 
     async def _poll(self) -> None:
         try:

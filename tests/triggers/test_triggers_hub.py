@@ -58,7 +58,7 @@ def run(name: str) -> Target:
 
 
 async def status_of(hub: Hub, name: str) -> str:
-    async with hub.watching(run(name), INTERVAL) as waiter:
+    with hub.watching(run(name), INTERVAL) as waiter:
         observation = await waiter.next(5)
         return observation.status if observation else "nothing"
 
@@ -77,7 +77,7 @@ async def test_only_a_change_wakes_a_waiter(service: Service) -> None:
     """A trigger sleeps through every poll that has nothing new for it."""
     service.statuses = {"a": "Running", "b": "Running"}
     hub = Hub(service)  # type: ignore[arg-type]
-    async with hub.watching(run("a"), INTERVAL) as first, hub.watching(run("b"), INTERVAL) as second:
+    with hub.watching(run("a"), INTERVAL) as first, hub.watching(run("b"), INTERVAL) as second:
         assert (await first.next(5)).status == (await second.next(5)).status == "Running"  # type: ignore[union-attr]
         rounds = len(service.asked)
         assert await first.next(10 * INTERVAL) is None
@@ -122,7 +122,7 @@ async def test_a_passing_error_only_makes_the_wait_longer(service: Service) -> N
     """A service that fails for a while loses no waiter."""
     service.statuses, service.error = {"a": "Running"}, ServiceError("down")
     hub = Hub(service)  # type: ignore[arg-type]
-    async with hub.watching(run("a"), INTERVAL) as waiter:
+    with hub.watching(run("a"), INTERVAL) as waiter:
         assert await waiter.next(5 * INTERVAL) is None
         service.error = None
         assert (await waiter.next(5)).status == "Running"  # type: ignore[union-attr]
@@ -133,7 +133,7 @@ async def test_an_error_that_stays_is_told(service: Service, error: AzureMLError
     """A permanent error at once, any other after the budget."""
     service.error = error
     hub = Hub(service, unreachable_timeout=3 * INTERVAL)  # type: ignore[arg-type]
-    async with hub.watching(run("a"), INTERVAL) as waiter:
+    with hub.watching(run("a"), INTERVAL) as waiter:
         with pytest.raises(type(error)):
             await waiter.next(5)
 
@@ -143,7 +143,7 @@ async def test_a_mistake_of_ours_leaves_nobody_waiting(service: Service) -> None
     hub = Hub(service)  # type: ignore[arg-type]
     service.statuses = {"a": "Running"}
     service.get = lambda *_: 1 / 0  # type: ignore[method-assign,assignment,return-value]
-    async with hub.watching(run("a"), INTERVAL) as waiter:
+    with hub.watching(run("a"), INTERVAL) as waiter:
         with pytest.raises(AzureMLError, match="ZeroDivisionError"):
             await waiter.next(5)
     del service.get
