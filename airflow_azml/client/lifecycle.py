@@ -190,7 +190,7 @@ class Policy:
     :param unreachable_timeout: seconds without any usable answer after which to give up.
     """
 
-    poll_interval: float = 10.0
+    poll_interval: float = 5.0
     timeout: float | None = None
     unreachable_timeout: float = 1800.0
 

@@ -63,7 +63,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         *,
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
-        poll_interval: float = 10.0,
+        poll_interval: float = 5.0,
         timeout: float | None = None,
         on_kill: Literal["cancel", "detach"] = "cancel",
         **kwargs: Any,

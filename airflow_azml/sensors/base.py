@@ -28,7 +28,7 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
 
     :param azureml_conn_id: the Airflow connection to the workspace.
     :param deferrable: wait in the triggerer; `[operators] default_deferrable` when None.
-    :param poke_interval: seconds between two looks.
+    :param poke_interval: seconds between two looks; 60 in mode `reschedule`, where each one costs a process, else 5.
     """
 
     template_fields: Sequence[str] = ("azureml_conn_id",)
@@ -40,9 +40,11 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
         *,
         azureml_conn_id: str = "azureml_default",
         deferrable: bool | None = None,
-        poke_interval: float = 10.0,
+        poke_interval: float | None = None,
         **kwargs: Any,
     ) -> None:
+        if poke_interval is None:
+            poke_interval = 60.0 if kwargs.get("mode") == "reschedule" else 5.0
         super().__init__(poke_interval=poke_interval, **kwargs)
         self.azureml_conn_id = azureml_conn_id
         self.deferrable = deferrable
