@@ -28,11 +28,11 @@ class Proxy:
 
     :param authority: the emulator's data folder, which holds its authority and its certificate.
     :param port: the emulator's HTTPS port.
-    :param records: folder for what is said; a pair of files per connection.
+    :param records: folder for what is said; two files per connection.
     """
 
     def __init__(self, authority: Path, port: int, records: Path) -> None:
-        self._emulator_port, self.records = port, records
+        self._emulator_port, self._records = port, records
         self._inward = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._inward.load_cert_chain(authority / "server.pem", authority / "server-key.pem")
         self._onward = ssl.create_default_context(cafile=authority / "ca.pem")
@@ -44,7 +44,7 @@ class Proxy:
         self.refused: set[str] = set()
 
     def __enter__(self) -> Self:
-        self.records.mkdir(parents=True, exist_ok=True)
+        self._records.mkdir(parents=True)
         self._thread.start()
         server = self._do(asyncio.start_server(self._serve, "127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -78,7 +78,7 @@ class Proxy:
         await writer.start_tls(self._inward)
         onward = await asyncio.open_connection("127.0.0.1", self._emulator_port, ssl=self._onward, server_hostname=host)
         self._connections += 1
-        record = self.records / f"{self._connections:04}-{host}"
+        record = self._records / f"{self._connections:04}-{host}"
         await asyncio.gather(
             _pass_on(reader, onward[1], record.with_name(f"{record.name}.sent")),
             _pass_on(onward[0], writer, record.with_name(f"{record.name}.received")),

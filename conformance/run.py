@@ -16,9 +16,11 @@ import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import exchanges
 from proxy import Proxy
 
 if TYPE_CHECKING:
@@ -34,23 +36,63 @@ def main(sdks: list[str]) -> int:
     """Run the steps of the named SDKs, of all when none is named."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as name:
         folder = Path(name)
-        with _emulator(folder / "emulator") as tls_port, Proxy(folder / "emulator", tls_port, folder / "said") as proxy:
-            codes = {sdk: _steps(sdk, proxy, folder) for sdk in sdks or PACKAGES}
-            print(proxy.refused)
-    return max(codes.values())
+        results = [_steps(sdk, _venv(sdk), folder) for sdk in sdks or PACKAGES]
+        if "v1" in (sdks or PACKAGES):
+            results.insert(0, _steps("ours", Path(sys.executable), folder, compared=("v1", "ours")))
+    print(*(result.summary for result in results), sep="\n")
+    return max(result.code for result in results)
 
 
-def _steps(sdk: str, proxy: Proxy, folder: Path) -> int:
-    print(f"== {sdk}: {', '.join(PACKAGES[sdk])}", flush=True)
-    home = folder / f"home-{sdk}"  # the SDKs keep caches and settings there
-    home.mkdir()
-    authority = str(folder / "emulator" / "ca.pem")
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a script ended.
+
+    :param code: its exit code.
+    :param summary: the last line that it printed.
+    """
+
+    code: int
+    summary: str
+
+
+def _steps(name: str, python: Path, folder: Path, compared: tuple[str, ...] = ()) -> Result:
+    """Run a script with an emulator of its own.
+
+    :param name: of the script, and of the folder in which the proxy records what it says.
+    :param compared: names of records that the script reads.
+    """
+    print(f"== {name}: {', '.join(PACKAGES.get(name, ['airflow-azml']))}", flush=True)
+    data, said = folder / name / "emulator", folder / "said" / name
+    command = [python, HERE / f"{name}_steps.py", *(folder / "said" / each for each in compared)]
+    with _emulator(data) as tls_port, Proxy(data, tls_port, said) as proxy:
+        result = _run(command, folder / name, proxy.url, str(data / "ca.pem"))
+    for request in sorted(proxy.refused):
+        print(f"Refused: {request}", flush=True)
+    _note_requests(name, said)
+    return result
+
+
+def _run(command: list[str | Path], home: Path, proxy: str, authority: str) -> Result:
+    """Run a script in a home of its own (the SDKs keep caches and settings there), and print what it prints."""
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(home), "HTTPS_PROXY": proxy.url, "NO_PROXY": "",
-        "REQUESTS_CA_BUNDLE": authority, "SSL_CERT_FILE": authority,
-    }  # fmt: skip
-    command = [str(_venv(sdk)), str(HERE / f"{sdk}_steps.py")]
-    return subprocess.run(command, cwd=home, env=environment, check=False).returncode
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PYTHONUNBUFFERED": "1",
+        "HTTPS_PROXY": proxy,
+        "REQUESTS_CA_BUNDLE": authority,
+        "SSL_CERT_FILE": authority,
+    }
+    line = ""
+    with subprocess.Popen(command, cwd=home, env=environment, stdout=subprocess.PIPE, text=True) as script:
+        for line in script.stdout or ():
+            print(line, end="", flush=True)
+    return Result(script.returncode, line.strip())
+
+
+def _note_requests(name: str, said: Path) -> None:
+    """Keep the list of what was asked, which docs/emulator-fidelity.md is made from (fidelity.py)."""
+    asked = {f"{each.method} {each.host} {each.path} {each.status}\n" for each in exchanges.read(said)}
+    (CACHE / f"requests-{name}.txt").write_text("".join(sorted(asked)))
 
 
 def _venv(sdk: str) -> Path:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class Steps:
     """The steps of one script; a step that fails does not keep the later ones from being tried.
 
-    :param sdk: whose steps they are, as the last line names it.
+    :param title: what the last line says before the numbers.
     """
 
-    def __init__(self, sdk: str) -> None:
-        self._sdk = sdk
+    def __init__(self, title: str) -> None:
+        self._title = title
         self._steps: list[tuple[str, Callable[[], None]]] = []
 
     def __call__(self, step: Callable[[], None]) -> Callable[[], None]:
@@ -34,7 +34,7 @@ class Steps:
     def run(self) -> int:
         """Run them all and return the exit code."""
         passed = sum(_passes(name, step) for name, step in self._steps)
-        print(f"{self._sdk} SDK: {passed} of {len(self._steps)} steps", flush=True)
+        print(f"{self._title}: {passed} of {len(self._steps)} steps", flush=True)
         return int(passed < len(self._steps))
 
 

@@ -20,7 +20,7 @@ from azureml.core.compute import AmlCompute, ComputeTarget
 from azureml.exceptions import ActivityFailedException, ModelPathNotFoundException, WebserviceException
 from steps import Steps, alive, raises, wait_until
 
-step = Steps("v1")
+step = Steps("v1 SDK")
 AUTH = ServicePrincipalAuthentication("00000000-0000-0000-0000-000000000001", "local", "local")
 FOLDER = Path(tempfile.mkdtemp(dir=Path.cwd()))  # a model is registered from below the working directory only
 COMPUTE = "cpu-cluster"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import sys
 import tempfile
 import textwrap
@@ -25,7 +26,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import ClientSecretCredential
 from steps import Steps, alive, raises, wait_until
 
-step = Steps("v2")
+step = Steps("v2 SDK")
 FOLDER = Path(tempfile.mkdtemp(dir=Path.cwd()))
 COMPUTE, ENDPOINT = "cpu-cluster", "machine-failure"
 CREDENTIAL = ClientSecretCredential("00000000-0000-0000-0000-000000000001", "local", "local")
@@ -176,9 +177,18 @@ def create_model_from_folder() -> None:
 
 
 @step
+def create_large_model() -> None:
+    """Model: a large file, which goes up in blocks, comes back."""
+    file = FOLDER / "large.bin"
+    file.write_bytes(random.Random(1).randbytes(70 * 1024 * 1024))  # noqa: S311 - any bytes, but the same ones
+    CLIENT.models.create_or_update(Model(name="large", version="1", path=str(file)))
+    assert downloaded("large", "1") == {"large.bin": file.read_bytes()}
+
+
+@step
 def list_models() -> None:
     """Model: list names and versions, get the latest."""
-    assert {each.name for each in CLIENT.models.list()} == {"linear", "tree"}
+    assert {each.name for each in CLIENT.models.list()} == {"linear", "tree", "large"}
     assert sorted(each.version for each in CLIENT.models.list("linear")) == ["1", "2"]
     assert CLIENT.models.get("linear", label="latest").version == "2"
 

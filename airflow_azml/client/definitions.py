@@ -27,7 +27,7 @@ def _free(names: str) -> Table:
 
 # RunDefinition and below in execution.json 2019-09-30, and what azureml-core 1.x sends beside them.
 _ENVIRONMENT: Table = {
-    **_free("name version environmentVariables inferencingStackVersion r assetId autoRebuild"),
+    **_free("name version environmentVariables inferencingStackVersion r assetId autoRebuild databricks"),
     "python": _free(
         "interpreterPath userManagedDependencies condaDependencies condaDependenciesFile baseCondaEnvironment"
     ),
@@ -43,10 +43,10 @@ _CONFIGURATION: Table = {
         "maxRunDurationSeconds priority dataReferences data outputData dataCaches environmentVariables identity "
         "credentialPassthrough sourceDirectoryDataStore autoPrepareEnvironment amlCompute containerInstance pyTorch "
         "parallelTask applicationEndpoints resourceLayout commandReturnCodeConfig aiSuperComputer kubernetesCompute "
-        "exposedPorts"
+        "exposedPorts autoClusterComputeSpecification"
     ),
     "environment": _ENVIRONMENT,
-    "history": _free("outputCollection directoriesToWatch enableMLflowTracking"),
+    "history": _free("outputCollection directoriesToWatch enableMLflowTracking snapshotProject"),
     "spark": _free("configuration"),
     "tensorflow": _free("workerCount parameterServerCount"),
     "mpi": _free("processCountPerNode nodeCount"),
