@@ -69,9 +69,9 @@ class EmulatorProcess:
         top |= {name: changes.pop(name) for name in ("login", "password") if name in changes}
         return json.dumps({**top, "extra": {**extra, **changes}})
 
-    def start(self) -> EmulatorProcess:
+    def start(self, *options: str) -> EmulatorProcess:
         command = [sys.executable, "-m", "airflow_azml.emulator", "--port", str(self.port)]
-        command += ["--tls-port", str(self.tls_port), "--data", str(self.data)]
+        command += ["--tls-port", str(self.tls_port), "--data", str(self.data), *options]
         with (self.data.parent / "emulator.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         for _ in range(300):

@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, default=Path(".azureml-emulator"), help="folder of its state (default: %(default)s)"
     )
     parser.add_argument("--speed", choices=["fast", "real"], default="fast", help="how long things take")
+    parser.add_argument("--throttle", action="store_true", help="refuse what exceeds the request limits of Azure")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from airflow_azml.emulator.server import serve  # noqa: PLC0415 - likewise
 
     print(connection_line(options.host, options.port, options.tls_port, options.data), flush=True)
-    serve(options.host, options.port, options.data, options.tls_port, options.speed)
+    serve(options.host, options.port, options.data, options.tls_port, options.speed, throttle=options.throttle)
     return 0
 
 

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from airflow_azml.emulator import facts
 from airflow_azml.emulator.emulator import Emulator
-from airflow_azml.emulator.faults import Fault
+from airflow_azml.emulator.faults import Fault, plane_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,8 @@ API_VERSIONS = (
     "2023-08-01-preview", "2023-10-01", "2024-01-01-preview", "2024-04-01", "2024-07-01-preview", "2024-10-01",
     "2024-10-01-preview", "2025-01-01-preview", "2025-06-01", "2025-12-01",
 )  # fmt: skip
+
+KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}  # of requests, as Resource Manager counts them
 
 
 def _world(request: Request) -> Emulator:
@@ -36,6 +38,17 @@ def base_url(request: Request) -> str:
 
 def _claims(request: Request) -> dict[str, Any]:
     return _world(request).identity.check(request.headers.get("authorization"))
+
+
+def _admitted(request: Request, claims: Claims) -> None:
+    """Count the request, where requests are limited."""
+    arm = plane_of(request.url.path) == "arm"
+    kind = KINDS.get(request.method, "writes") if arm else "regional"
+    throttle = _world(request).throttle
+    if kind in throttle.limits:
+        request.state.left = (kind, 0) if arm else None
+        left = throttle.admit(kind, str(claims.get("oid")))
+        request.state.left = (kind, left) if arm else None
 
 
 def _api_version(request: Request) -> str:
@@ -74,5 +87,5 @@ Base = Annotated[str, Depends(base_url)]
 Claims = Annotated[dict[str, Any], Depends(_claims)]
 
 # Dependencies of whole routers, in the order in which the service checks.
-ARM = (Depends(_claims), Depends(_api_version), Depends(_workspace))
-REGIONAL = (Depends(_claims), Depends(_workspace))
+ARM = (Depends(_claims), Depends(_admitted), Depends(_api_version), Depends(_workspace))
+REGIONAL = (Depends(_claims), Depends(_admitted), Depends(_workspace))

@@ -87,7 +87,8 @@ class _Envoy:
 
         async def signed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_service_headers(request_id, headers)]
+                left = scope["state"].get("left") or ("reads", 249)
+                message["headers"] = [*message["headers"], *_service_headers(request_id, headers, *left)]
             await send(message)
 
         await self._app(scope, receive, signed)
@@ -103,7 +104,7 @@ def canonical_path(path: str, host: str) -> str:
     return path.rstrip("/") or "/"
 
 
-def _service_headers(request_id: str, headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+def _service_headers(request_id: str, headers: dict[str, str], kind: str, left: int) -> list[tuple[bytes, bytes]]:
     client_request_id = headers.get("x-ms-client-request-id")
     signed = {
         "x-ms-request-id": request_id,
@@ -111,7 +112,7 @@ def _service_headers(request_id: str, headers: dict[str, str]) -> list[tuple[byt
         "x-ms-routing-request-id": f"LOCAL:{datetime.now(UTC):%Y%m%dT%H%M%SZ}:{request_id}",
         "x-ms-client-request-id": client_request_id or request_id,
         "x-request-time": "0.001",
-        "x-ms-ratelimit-remaining-subscription-reads": "249",
+        f"x-ms-ratelimit-remaining-subscription-{kind}": str(left),
     }
     return [(name.encode(), value.encode("latin-1")) for name, value in signed.items()]
 

@@ -25,6 +25,7 @@ from airflow_azml.emulator.run_worker import Site
 from airflow_azml.emulator.runs import Runs
 from airflow_azml.emulator.snapshots import Snapshots
 from airflow_azml.emulator.store import Store
+from airflow_azml.emulator.throttle import Throttle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +48,7 @@ class Emulator:
         self.local_url = local_url
         self.store = Store(self.data / "emulator.sqlite")
         self.identity = IdentityProvider(self.data)
+        self.throttle = Throttle()
         self.operations = Operations(self.store, pace)
         self.blobs = BlobStore(self.data / "blobs", self.store)
         self.environments = VenvCache(self.data / "environments")

@@ -13,6 +13,7 @@ from airflow_azml.emulator.certificates import ensure_certificates
 from airflow_azml.emulator.connection import address_of
 from airflow_azml.emulator.emulator import Emulator
 from airflow_azml.emulator.facts import PACES
+from airflow_azml.emulator.throttle import PUBLISHED
 
 if TYPE_CHECKING:
     import socket
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
-def serve(host: str, port: int, data: Path, tls_port: int | None = None, speed: str = "fast") -> None:
+def serve(
+    host: str, port: int, data: Path, tls_port: int | None = None, speed: str = "fast", *, throttle: bool = False
+) -> None:
     """Serve until SIGINT or SIGTERM.
 
     :param host: address to bind; 127.0.0.1 unless the user says otherwise.
@@ -29,8 +32,10 @@ def serve(host: str, port: int, data: Path, tls_port: int | None = None, speed: 
     :param data: folder of the state.
     :param tls_port: HTTPS port; none when absent.
     :param speed: `fast` or `real`.
+    :param throttle: refuse what exceeds Azure's request limits.
     """
     emulator = Emulator(data, PACES[speed], local_url=f"http://{address_of(host)}:{port}")
+    emulator.throttle.limit(PUBLISHED if throttle else {})
     app = create_app(emulator)
     servers = [_Server(_config(app, host, port, lifespan="on"))]
     if tls_port is not None:

@@ -1,4 +1,4 @@
-"""The emulator's own switches, for tests: what goes wrong with the next calls, how long things take, what was run.
+"""The emulator's own switches, for tests: what goes wrong, what is refused, how long things take, what was run.
 
 They take no token, and no fault applies to them.
 """
@@ -16,13 +16,15 @@ from airflow_azml.emulator.chaos import CONTROL, Chaos, Trouble
 from airflow_azml.emulator.facts import PACES, Pace
 from airflow_azml.emulator.faults import bad_request
 from airflow_azml.emulator.run_json import run_json
-from airflow_azml.emulator.wire import JsonObject, known_members, pick, pick_text, router
+from airflow_azml.emulator.throttle import PUBLISHED, Limit
+from airflow_azml.emulator.wire import JsonObject, known_members, pick, pick_object, pick_text, router
 
 routes = router(CONTROL)
 MEMBERS = ("method", "path", "times", "status", "code", "message", "retryAfter", "delay", "connection", "afterWork")
 SECONDS = {"retryAfter": "retry_after", "compute": "compute", "node": "node", "endpoint": "endpoint"}
 MOST = 1_000_000  # calls, or seconds
 ERRORS = (400, 599)
+LEAST_PER_SECOND = 0.001  # requests
 
 
 # Not sync, unlike the other handlers: rules are read and counted in the event loop, so they are changed there too.
@@ -43,10 +45,28 @@ async def list_faults(request: Request) -> dict[str, Any]:
 
 
 @routes.delete("/faults")
-async def clear_faults(request: Request) -> Response:
-    """Let everything work again."""
+async def clear_faults(request: Request, world: World) -> Response:
+    """Let everything work again, without limits too."""
     _chaos(request).troubles.clear()
+    world.throttle.limit({})
     return Response(status_code=204)
+
+
+@routes.get("/throttle")
+def get_limits(world: World) -> dict[str, Any]:
+    """Show the request limits, and how many requests they have refused."""
+    limits = {
+        kind: {"bucket": limit.bucket, "perSecond": limit.per_second} for kind, limit in world.throttle.limits.items()
+    }
+    return {"limits": limits, "refused": world.throttle.refused}
+
+
+@routes.post("/throttle")
+def set_limits(world: World, body: JsonObject) -> dict[str, Any]:
+    """Limit requests as Azure does; a kind that the body names gets its own limit."""
+    body = known_members(body, "Throttle", tuple(PUBLISHED))
+    world.throttle.limit({kind: _limit(pick_object(body, kind), limit) for kind, limit in PUBLISHED.items()})
+    return get_limits(world)
 
 
 @routes.get("/speed")
@@ -102,6 +122,15 @@ def _trouble(body: dict[str, Any]) -> Trouble:
     if not (trouble.status or trouble.connection or trouble.delay):
         raise bad_request("Nothing would go wrong: give 'status', 'connection' or 'delay'.")
     return trouble
+
+
+def _limit(body: dict[str, Any], default: Limit) -> Limit:
+    limit = Limit(
+        int(_number(body, "bucket", default.bucket, whole=True)), _number(body, "perSecond", default.per_second)
+    )
+    if limit.bucket < 1 or limit.per_second < LEAST_PER_SECOND:
+        raise bad_request(f"A limit is at least 'bucket' 1 and 'perSecond' {LEAST_PER_SECOND}.")
+    return limit
 
 
 def _connection(body: dict[str, Any]) -> Literal["reset", "truncate"] | None:
