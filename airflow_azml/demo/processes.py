@@ -40,6 +40,7 @@ class Service:
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.name = name
         self.log = log
+        _heed_interrupts()
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the project's own programs
                 command,
@@ -91,6 +92,12 @@ class Service:
             with suppress(psutil.NoSuchProcess):
                 descendant.kill()
         self._process.wait()
+
+
+def _heed_interrupts() -> None:
+    """Undo what a shell does to its background jobs: they ignore Ctrl-C, and so would every program that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def stop(services: Sequence[Service], patience: float = PATIENCE) -> None:

@@ -39,6 +39,17 @@ def test_it_is_asked_to_end_before_it_is_killed(tmp_path: Path) -> None:
     assert service.log.read_text() == "up\nbye\n"
 
 
+def test_a_program_of_a_background_job_heeds_the_interrupt_too(tmp_path: Path) -> None:
+    """A shell lets its background jobs ignore Ctrl-C, which their programs would inherit."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        service = started(POLITE, tmp_path)
+        stop([service])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert service.log.read_text() == "up\nbye\n"
+
+
 def test_what_does_not_end_is_killed_with_all_that_it_has_started(tmp_path: Path) -> None:
     """Neither a deaf program nor its child, which has a session of its own, outlives the demo."""
     service = started(STUBBORN, tmp_path)
