@@ -82,6 +82,7 @@ class Computes(Service):
             workspace is.
         """
         self._keep_passwords(spec)
+        kind = str((spec.get("properties") or {}).get("computeType") or "")
         body = {
             "location": spec.get("location") or self.routing.location,
             **{k: v for k, v in spec.items() if k != "location"},
@@ -90,14 +91,14 @@ class Computes(Service):
             "PUT",
             self._url(name),
             operation="create compute",
-            params=versions.CLASSIC,
+            params=versions.INSTANCES if kind.casefold() == "computeinstance" else versions.CLASSIC,
             json=body,
         )
         return Compute.parse(response.json(), Operation.started_by(response))
 
     def get(self, name: str) -> Compute:
         """Return a compute; NotFoundError when there is none."""
-        return Compute.parse(self.http.json("GET", self._url(name), operation="get compute", params=versions.CLASSIC))
+        return Compute.parse(self.http.json("GET", self._url(name), operation="get compute", params=versions.INSTANCES))
 
     def update_scale(self, name: str, scale_settings: Mapping[str, Any]) -> Compute:
         """Change minNodeCount, maxNodeCount and nodeIdleTimeBeforeScaleDown of a cluster."""
@@ -140,7 +141,7 @@ class Computes(Service):
 
     def list(self) -> Iterator[Compute]:
         """Yield all computes of the workspace."""
-        rows = self.http.pages("GET", self.arm("computes"), operation="list computes", params=versions.CLASSIC)
+        rows = self.http.pages("GET", self.arm("computes"), operation="list computes", params=versions.INSTANCES)
         return (Compute.parse(row) for row in rows)
 
     def _url(self, name: str) -> str:

@@ -223,7 +223,8 @@ class RunHistory(Service):
             yield run.id, run
 
     def _of_experiment(self, name: str, filter_: str, order_by: str, limit: int | None) -> Iterator[Run]:
-        body = {"filter": filter_ or None, "orderBy": order_by, "top": min(limit or _PAGE, _PAGE)}
+        asked = {"filter": filter_} if filter_ else {}
+        body = {**asked, "orderBy": order_by, "top": min(limit or _PAGE, _PAGE)}
         url = self.regional(HISTORY, "experiments", name) + "/runs:query"
         rows = self.http.pages("POST", url, operation="query runs", json=body, retry="always")
         return (Run.parse(row) for row in rows if not row.get("hidden"))

@@ -11,6 +11,6 @@ SUBSCRIPTIONS = {"api-version": "2022-12-01"}
 RESOURCES = {"api-version": "2021-04-01"}
 """Resource groups."""
 INSTANCES = {"api-version": "2021-07-01"}
-"""Start, stop and restart of a compute instance, which 2019-11-01 does not have."""
+"""Compute instances, which 2019-11-01 does not have, and whatever computes are read that may be some."""
 HISTORY = {"api-version": "v1.0"}
 """The regional run history; not a date."""

@@ -7,7 +7,6 @@ proxy in between, knows them all, and Microsoft's clients take some of them apar
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from airflow_azml.emulator import facts
 
@@ -54,5 +53,5 @@ def scoring(base: str, endpoint: str) -> str:
 
 def _at(host: str, base: str) -> str:
     """Return the address at one of Azure's hosts, if the caller came by one of them."""
-    came = urlsplit(base)
-    return f"{came.scheme}://{host}" if OF_AZURE.fullmatch(came.netloc) else ""
+    scheme, _, came = base.partition("://")  # not urlsplit: a header may say anything
+    return f"{scheme}://{host}" if OF_AZURE.fullmatch(came) else ""

@@ -107,11 +107,12 @@ def _subnet(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _node(node: nodes.Node) -> dict[str, Any]:
     number = node["number"]
+    run = {"runId": node["run"]} if node["run"] else {}
     return {
         "nodeId": node["id"],
         "privateIpAddress": f"10.0.{(number + 4) // 256}.{(number + 4) % 256}",
         "publicIpAddress": "192.0.2.1",  # an address of RFC 5737: nothing listens there
         "port": 50000 + number,
         "nodeState": node["state"],
-        "runId": node["run"],
+        **run,
     }

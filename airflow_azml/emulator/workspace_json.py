@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_azml.emulator import addresses, facts
 
@@ -59,7 +58,7 @@ def workspace(base: str) -> dict[str, Any]:
             "keyVault": _resource("Microsoft.KeyVault/vaults", "local"),
             "applicationInsights": _resource("Microsoft.Insights/components", "local"),
             "discoveryUrl": f"{regional}/discovery",
-            "mlFlowTrackingUri": f"azureml://{urlsplit(regional).netloc}/mlflow/v1.0{facts.WORKSPACE_PATH}",
+            "mlFlowTrackingUri": f"azureml://{regional.partition('://')[2]}/mlflow/v1.0{facts.WORKSPACE_PATH}",
             "tenantId": facts.TENANT,
             "hbiWorkspace": False,
             "publicNetworkAccess": "Enabled",

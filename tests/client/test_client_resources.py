@@ -134,6 +134,13 @@ def test_compute_create(client, requests_mock, secrets):
     assert "pw" in secrets
 
 
+def test_an_instance_is_created_with_an_api_version_that_has_instances(client, requests_mock):
+    """2019-11-01 has none: the service would not know the type."""
+    requests_mock.put(f"{COMPUTES}/box", status_code=201, json=COMPUTE, headers=STARTED)
+    client.computes.create("box", {"properties": {"computeType": "ComputeInstance", "properties": {"vmSize": "x"}}})
+    assert requests_mock.last_request.qs == {"api-version": ["2021-07-01"]}
+
+
 @pytest.mark.parametrize("spec", [{"userAccountCredentials": {}}, {"properties": {"userAccountCredentials": {}}}])
 def test_credentials_in_the_wrong_place_are_refused(client, requests_mock, spec):
     """Where the service would ignore them, we say where they belong."""
@@ -149,6 +156,7 @@ def test_compute_get_list_update_nodes(client, requests_mock):
     requests_mock.patch(f"{COMPUTES}/cpu", json=COMPUTE)
     requests_mock.post(f"{COMPUTES}/cpu/listNodes", json={"nodes": [{"nodeId": "n1", "nodeState": "idle"}]})
     assert client.computes.get("cpu").scale_settings == {"maxNodeCount": 2}
+    assert requests_mock.last_request.qs == {"api-version": ["2021-07-01"]}
     assert [compute.name for compute in client.computes.list()] == ["cpu"]
     assert client.computes.update_scale("cpu", {"maxNodeCount": 3}).operation.kind == "resource"
     assert requests_mock.last_request.json() == {"properties": {"scaleSettings": {"maxNodeCount": 3}}}

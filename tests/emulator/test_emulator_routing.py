@@ -53,7 +53,9 @@ def test_urls_lead_back_the_way_the_caller_came(emulator):
     page = emulator.arm("GET", "/computes", params={"$top": 1}, headers=forwarded).json()
     assert page["nextLink"].startswith(f"{base}{WORKSPACE}/computes?")
     by_host = emulator.arm("GET", headers={"Host": "management.azure.com"}).json()
-    assert by_host["properties"]["discoveryUrl"] == "http://management.azure.com/discovery"
+    assert by_host["properties"]["discoveryUrl"] == "http://eastus.api.azureml.ms/discovery"
+    nonsense = emulator.arm("GET", headers={"X-Forwarded-Host": "[::1"}).json()
+    assert nonsense["properties"]["discoveryUrl"] == "http://[::1/discovery"
 
 
 def test_any_host_is_served_by_path(emulator):
