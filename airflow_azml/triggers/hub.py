@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 # principal 25 reads a second, of which the tasks themselves need some.
 # https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
 LEAST_GAP = 0.1
+FIRST_LOOK = 1.0  # seconds at most until a poller begins: pollers that start together part, triggers that do so gather
 # Ends are told so many seconds apart: a triggerer that has to store thousands of events in one burst blocks its loop.
 WAKE_GAP = 0.005
 Result = TypeVar("Result")
@@ -167,7 +168,7 @@ class Hub:
 
     async def _go_round(self) -> None:
         """Ask for those that have waited longest, again and again, so that each has its turn once an interval."""
-        await asyncio.sleep(random.uniform(0, self._interval))  # noqa: S311 - spreads load, guards nothing
+        await asyncio.sleep(random.uniform(0, min(self._interval, FIRST_LOOK)))  # noqa: S311 - spreads load, guards nothing
         while self._waiters:
             began, targets = time.monotonic(), self._next()
             left_alone = await self._ask(targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from airflow_azml.client.errors import AzureMLError, NotFoundError, PermissionDeniedError, ServiceError
 from airflow_azml.client.lifecycle import Kind, Target
-from airflow_azml.triggers.hub import Hub
+from airflow_azml.triggers.hub import LEAST_GAP, Hub
 
 pytestmark = pytest.mark.anyio
 INTERVAL = 0.02
@@ -133,9 +134,8 @@ async def test_an_error_that_stays_is_told(service: Service, error: AzureMLError
     """A permanent error at once, any other after the budget."""
     service.error = error
     hub = Hub(service, unreachable_timeout=3 * INTERVAL)  # type: ignore[arg-type]
-    with hub.watching(run("a"), INTERVAL) as waiter:
-        with pytest.raises(type(error)):
-            await waiter.next(5)
+    with hub.watching(run("a"), INTERVAL) as waiter, pytest.raises(type(error)):
+        await waiter.next(5)
 
 
 async def test_a_mistake_of_ours_leaves_nobody_waiting(service: Service) -> None:
@@ -143,8 +143,66 @@ async def test_a_mistake_of_ours_leaves_nobody_waiting(service: Service) -> None
     hub = Hub(service)  # type: ignore[arg-type]
     service.statuses = {"a": "Running"}
     service.get = lambda *_: 1 / 0  # type: ignore[method-assign,assignment,return-value]
-    with hub.watching(run("a"), INTERVAL) as waiter:
-        with pytest.raises(AzureMLError, match="ZeroDivisionError"):
-            await waiter.next(5)
+    with hub.watching(run("a"), INTERVAL) as waiter, pytest.raises(AzureMLError, match="ZeroDivisionError"):
+        await waiter.next(5)
     del service.get
     assert await status_of(hub, "a") == "Running"
+
+
+async def test_one_look_that_fails_fails_nobody_else(service: Service) -> None:
+    """Runs are asked for together, but a permanent error of one is told to that one only."""
+    service.statuses = {"a": "Running"}
+
+    def refuse(name: str, _experiment: str | None) -> Any:
+        raise PermissionDeniedError(name)
+
+    service.get = refuse  # type: ignore[method-assign]
+    hub = Hub(service)  # type: ignore[arg-type]
+    with hub.watching(run("a"), INTERVAL) as good, hub.watching(run("b"), INTERVAL) as bad:
+        with pytest.raises(PermissionDeniedError):
+            await bad.next(5)
+        assert (await good.next(5)).status == "Running"  # type: ignore[union-attr]
+        assert await good.next(5 * INTERVAL) is None
+
+
+async def test_a_newcomer_is_next(service: Service) -> None:
+    """What has never been looked at may have ended long ago: it does not wait for a whole round of the others."""
+    service.batch_size = 2
+    service.statuses = {f"r{number}": "Running" for number in range(9)}
+    hub = Hub(service)  # type: ignore[arg-type]
+    with contextlib.ExitStack() as waiting:
+        first = [waiting.enter_context(hub.watching(run(f"r{number}"), INTERVAL)) for number in range(8)]
+        await asyncio.wait([asyncio.create_task(each.next(5)) for each in first], return_when="FIRST_COMPLETED")
+        asked = len(service.asked)
+        assert await status_of(hub, "r8") == "Running"
+        assert "r8" in service.asked[asked]
+
+
+async def test_each_has_its_turn(service: Service) -> None:
+    """Those that have waited longest are asked for next, whatever comes and goes."""
+    service.batch_size = 2
+    service.statuses = {f"r{number}": "Running" for number in range(5)}
+    hub = Hub(service)  # type: ignore[arg-type]
+    assert set(await asyncio.gather(*(status_of(hub, name) for name in service.statuses))) == {"Running"}
+    assert sorted(name for ids in service.asked[:3] for name in ids)[:5] == sorted(service.statuses)
+
+
+async def test_somebody_in_a_hurry_does_not_wait_for_the_patient(service: Service) -> None:
+    """A short interval counts from the moment its trigger joins, though the poller was resting for a long one."""
+    service.statuses = {"a": "Running", "b": "Running"}
+    hub = Hub(service)  # type: ignore[arg-type]
+    with hub.watching(run("a"), 3600) as patient:
+        assert (await patient.next(5)).status == "Running"  # type: ignore[union-attr]
+        await asyncio.sleep(2 * LEAST_GAP)
+        assert await status_of(hub, "b") == "Running"
+
+
+async def test_ends_are_told_one_by_one(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A triggerer must store every event: a thousand runs that end together do not become one burst."""
+    monkeypatch.setattr("airflow_azml.triggers.hub.WAKE_GAP", 10 * INTERVAL)
+    service.statuses = {"a": "Completed", "b": "Completed"}
+    hub = Hub(service)  # type: ignore[arg-type]
+    ends = [asyncio.create_task(status_of(hub, name)) for name in service.statuses]
+    done, pending = await asyncio.wait(ends, return_when="FIRST_COMPLETED")
+    assert (len(done), len(pending)) == (1, 1)
+    assert await pending.pop() == "Completed"
