@@ -133,3 +133,13 @@ def test_an_operator_without_a_deed_says_so(airflow_offline):
     outcome = airflow_offline.run(AzureMLBaseOperator)
     assert isinstance(outcome.error, NotImplementedError)
     assert issubclass(AzureMLBaseOperator, BaseOperator)
+
+
+def test_looks_are_frequent_where_they_are_cheap():
+    """Every five seconds; a sensor in mode `reschedule` pays a process for each look, so it looks once a minute."""
+    wait = {"task_id": "t", "run_id": "r"}
+    assert AzureMLWaitForRunSensor(**wait).poke_interval == 5
+    assert AzureMLWaitForRunSensor(**wait, deferrable=True).poke_interval == 5
+    assert AzureMLWaitForRunSensor(**wait, mode="reschedule").poke_interval == 60
+    assert AzureMLWaitForRunSensor(**wait, mode="reschedule", poke_interval=7).poke_interval == 7
+    assert AzureMLDeleteComputeOperator(task_id="t", compute_name="c").poll_interval == 5
