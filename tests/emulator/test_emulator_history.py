@@ -98,6 +98,16 @@ def test_addresses_follow_the_callers_host(client, finished):
     assert details["logFiles"]["user_logs/std_log.txt"].startswith("https://azureml.example.com/_blob/")
 
 
+def test_runs_are_counted_by_status(client):
+    """Every status that azureml-core knows has its number; an unknown experiment is a 404."""
+    for number, status in enumerate(("Running", "Completed", "Completed")):
+        call(client, "PATCH", f"/experiments/counted/runs/counted_{number}", json={"status": status})
+    counts = call(client, "GET", "/experiments/counted/runcounts")
+    assert {name: count for name, count in counts.items() if count} == {"running": 1, "completed": 2}
+    assert {"notStarted", "queued", "preparing", "failed", "canceled", "notResponding"} <= set(counts)
+    assert client.emulator.call("GET", f"{HISTORY}/experiments/nobody/runcounts").status_code == 404
+
+
 def test_tags_change_and_properties_only_grow(client):
     """PATCH merges tags; a property is set once; tags are removed by name; the revision grows with each change."""
     path = "/experiments/exp/runs/tagged_1"

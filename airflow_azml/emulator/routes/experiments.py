@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -12,6 +13,11 @@ from airflow_azml.emulator.faults import bad_request
 from airflow_azml.emulator.runs import now
 from airflow_azml.emulator.store import Document
 from airflow_azml.emulator.wire import WORKSPACE_PATH, JsonBody, JsonObject, pick, pick_object, pick_text, router
+
+COUNTED = (
+    "NotStarted", "Provisioning", "Starting", "Preparing", "Queued", "Running", "Completed", "Failed", "Canceled",
+    "NotResponding",
+)  # fmt: skip
 
 routes = router("/history/v1.0" + WORKSPACE_PATH, REGIONAL)
 
@@ -33,6 +39,14 @@ def get_experiment(experiment: str, world: World) -> dict[str, Any]:
 def create_experiment(experiment: str, world: World) -> dict[str, Any]:
     """Create an experiment; the one that exists is returned as it is."""
     return world.runs.ensure_experiment(experiment)
+
+
+@routes.get("/experiments/{experiment}/runcounts")
+def count_runs(experiment: str, world: World) -> dict[str, int]:
+    """Count the experiment's runs by their status."""
+    runs = world.runs.all(world.runs.experiment(experiment)["name"])
+    counts = Counter(run["status"] for run in runs)
+    return {status[:1].lower() + status[1:]: counts[status] for status in COUNTED}
 
 
 @routes.get("/experimentids/{experiment_id}")
