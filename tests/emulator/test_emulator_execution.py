@@ -359,18 +359,21 @@ def test_deleting_the_compute_ends_its_runs(client):
     assert not any(map(alive, pids))
 
 
-def test_a_run_survives_a_killed_emulator(fresh_emulator):
+def test_a_run_survives_a_killed_emulator(fresh_emulator, tmp_path):
     """The script goes on without the emulator, is found again and ends with its own exit code, run once."""
     client = Client(fresh_emulator)
     client.ensure_compute(nodes=2)
-    script = "import os, time\nprint('pid', os.getpid(), flush=True)\ntime.sleep({})\nprint('end', flush=True)"
-    short, long = client.start(script.format(1)), client.start(script.format(4))
+    script = "import os, time\nprint('pid', os.getpid(), flush=True)\n{}\nprint('end', flush=True)"
+    end = tmp_path / "end"
+    short = client.start(script.format("time.sleep(1)"))
+    long = client.start(script.format(f"while not os.path.exists({str(end)!r}): time.sleep(0.1)"))
     wait_for(lambda: client.pids(short) and client.pids(long))
     pid = client.pids(long)[0]
     fresh_emulator.kill()
     time.sleep(1.5)
     fresh_emulator.start()
     assert alive(pid)
+    end.touch()
     for run_id in (short, long):
         assert client.wait(run_id)["status"] == "Completed"
         assert client.log(run_id).count("pid") == 1
