@@ -128,6 +128,7 @@ def compute_status() -> None:
     status = AmlCompute(workspace(), COMPUTE).get_status()
     assert (status.vm_size, status.scale_settings.maximum_node_count) == ("STANDARD_D2_V2", 2)
     assert status.allocation_state in {"Steady", "Resizing"}
+    assert AmlCompute(workspace(), COMPUTE).list_nodes() == []
 
 
 @step
@@ -194,6 +195,18 @@ def log_interactively() -> None:
 
 
 @step
+def child_runs() -> None:
+    """Run: children of an interactive run are listed below it."""
+    parent = experiment().start_logging(snapshot_directory=None)
+    child = parent.child_run("first")
+    child.log("rmse", 1.0)
+    child.complete()
+    parent.complete()
+    assert [(each.id, each.get_status()) for each in parent.get_children()] == [(child.id, "Completed")]
+    assert child.parent.id == parent.id
+
+
+@step
 def run_files() -> None:
     """Files: names, download and upload, byte by byte."""
     run = RUNS["zip"]
@@ -232,7 +245,7 @@ def list_runs() -> None:
     found = [run.id for run in experiment().get_runs(tags={"kind": "snapshot"})]
     assert len(found) == 2, found
     assert Run.get(workspace(), found[0]).id == found[0]
-    assert len(list(experiment().get_runs(include_children=True))) == len(RUNS) + 2
+    assert len(list(experiment().get_runs(include_children=True))) == len(RUNS) + 4
     assert [each.name for each in Experiment.list(workspace())] == ["conformance"]
 
 

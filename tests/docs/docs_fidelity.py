@@ -1,0 +1,31 @@
+"""The emulator's operations as docs/emulator-fidelity.md writes them: one per handler, with its spellings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_azml.emulator.routes import ROUTERS
+from airflow_azml.emulator.routes.history import SCOPES
+from airflow_azml.emulator.wire import WORKSPACE_PATH
+
+SERVICE_VERBS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
+
+
+def operations() -> dict[Any, set[str]]:
+    """Return each handler's requests, as `GET discovery`."""
+    found: dict[Any, set[str]] = {}
+    for router in ROUTERS:
+        for route in router.routes:
+            verbs = "/".join(verb for verb in SERVICE_VERBS if verb in route.methods)
+            path = route.path_format.replace(WORKSPACE_PATH, "/...").removeprefix("/")
+            found.setdefault(route.endpoint, set()).add(f"{verbs} {path}")
+    return {handler: _scoped(requests) for handler, requests in found.items()}
+
+
+def _scoped(requests: set[str]) -> set[str]:
+    """Write `{scope}` where runs are addressed below an experiment's name, below its id and by themselves."""
+    for request in requests:
+        spellings = {request.replace("/.../runs", f"/...{scope}/runs") for scope in SCOPES}
+        if len(spellings) == len(SCOPES) and spellings <= requests:
+            return (requests - spellings) | {request.replace("/.../runs", "/.../{scope}/runs")}
+    return requests

@@ -1,0 +1,62 @@
+"""docs/emulator-fidelity.md has every operation of the emulator, no other, and names no step that nobody makes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from docs_fidelity import operations
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "emulator-fidelity.md").read_text()
+OFFERED, NOT_OFFERED = PAGE.split("## Not offered")
+ROWS = [row.split(" | ") for row in re.findall(r"^\| (.+) \|$", OFFERED, re.MULTILINE) if "`" in row]
+CHECKS = {"unit", "OpenAPI", "v1 SDK", "v2 SDK", "mlflow-skinny", "-"}
+
+
+def test_every_operation_has_one_row():
+    """Each handler's spellings stand together in one row, and no row is of something else."""
+    rows = sorted(sorted(re.findall(r"`([^`]+)`", row[1])) for row in ROWS)
+    assert rows == sorted(sorted(requests) for requests in operations().values())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_rows_say_how_they_are_checked(row):
+    """Four columns; the last one lists checks that exist."""
+    assert len(row) == 4
+    assert set(row[3].split(", ")) <= CHECKS
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/jobs/j"),
+        ("GET", "/batchEndpoints"),
+        ("GET", "/components"),
+        ("POST", "/computes/cpu/listKeys"),
+    ],
+)
+def test_what_is_not_offered_says_so_by_name(emulator, method, path):
+    """The first column of the last table is true: 501, with method and path."""
+    answer = emulator.arm(method, path, json={})
+    assert answer.status_code == 501
+    assert f"{method} " in answer.json()["error"]["message"]
+    assert path.split("/")[1] in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("service", "path"),
+    [
+        ("modelmanagement/v1.0", "/services"),
+        ("hyperdrive/v1.0", "/jobs"),
+        ("execution/v1.0", "/experiments/e/localrun"),
+        ("pipelines/v1.0", "/pipelines"),
+        ("environment/v1.0", "/environments/e"),
+        ("content/v2.0", "/snapshots/uri/00000000-0000-0000-0000-000000000009"),
+    ],
+)
+def test_classic_services_that_are_not_offered_say_so(emulator, service, path):
+    """Likewise for the regional services."""
+    assert emulator.regional("POST", service, path, json={}).status_code == 501
+    assert service in NOT_OFFERED
