@@ -64,7 +64,20 @@ class AzureMLTask:
 
         if not isinstance(value, str):
             return load(value or {}, field)
-        return load(beside_dag(context, value), field, lambda text: str(self.render_template(text, context)))
+        path = beside_dag(context, value)
+        return load(path, field, lambda text: self._rendered(text, context, field, path))
+
+    def _rendered(self, text: str, context: Context, field: str, path: Path) -> str:
+        """Return a file's text with its templates rendered."""
+        from jinja2 import TemplateError  # noqa: PLC0415 - not at parse time
+
+        from airflow_azml.client.errors import InputError  # noqa: PLC0415 - likewise
+
+        try:
+            return str(self.render_template(text, context))
+        except TemplateError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(field, str(path), f"does not render: {reason}") from error
 
     def trigger(
         self, target: Target, poll_interval: float, timeout: float | None, started: float, *, cancel_on_kill: bool
@@ -154,7 +167,8 @@ def identity(context: Context) -> tuple[str, ...]:
     """Return what tells this piece of work from every other: dag, dag run, task, map index, generation.
 
     The generation changes when a person clears the task, and not when Airflow retries it: clearing sets `max_tries` to
-    the tries so far plus the task's retries.
+    the tries so far plus the task's retries. (So a change of `retries` in the DAG file looks like a clearing to the
+    tries that are under way: do not make one meanwhile.)
     """
     ti = context["ti"]
     generation = (ti.max_tries or 0) - (context["task"].retries or 0)

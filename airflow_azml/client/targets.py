@@ -30,10 +30,11 @@ def look(client: AzureMLClient, target: Target) -> Observation:
     In a workspace that does not exist nothing is gone: a clean-up with a wrong connection would look well done.
     """
     try:
-        return _LOOKS[target.kind](client, target)
+        seen = _LOOKS[target.kind](client, target)
     except NotFoundError:
         client.routing.require()
         return GONE
+    return _of_deletion(client, target, seen) if target.goal is Goal.GONE and target.operation_url else seen
 
 
 def look_at_all(client: AzureMLClient, targets: Iterable[Target]) -> dict[Target, Observation | AzureMLError]:
@@ -86,6 +87,12 @@ def studio_url(client: AzureMLClient, target: Target) -> str:
     """Return the target's page in Azure ML studio."""
     page = _PAGES[target.kind](target)
     return client.workspace.studio_url(page, studio=client.cloud.studio)
+
+
+def _of_deletion(client: AzureMLClient, target: Target, seen: Observation) -> Observation:
+    """What is being deleted shows its last state, be it Failed; only the operation tells that the deletion failed."""
+    error = Operation(target.operation_url, "location").poll(client.transport).error
+    return Observation(Phase.FAILED, seen.status, str(error)) if error else Observation(Phase.ACTIVE, seen.status)
 
 
 def _look_at_run(client: AzureMLClient, target: Target) -> Observation:

@@ -112,8 +112,9 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         """Cancel what was started: Airflow is killing the task."""
         from airflow_azml.client.targets import cancel  # noqa: PLC0415 - not at parse time
 
-        if self.target and self.cancel_on_kill:
-            self.log.info("%s: cancelled, since its task was killed: %s", self.target, cancel(self.client, self.target))
+        if self.target and self.target.kind == "run" and self.cancel_on_kill:
+            status = cancel(self.client, self.target).status
+            self.log.info("%s: its task was killed, so it was cancelled: %s now", self.target, status)
 
     def _wait(self, target: Target, started: float) -> Result:
         from airflow_azml.client.lifecycle import Policy, Verdict, Watch  # noqa: PLC0415 - not at parse time

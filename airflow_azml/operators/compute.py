@@ -22,7 +22,7 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
     A compute of that name that is already as described is kept; other scale settings are updated; another VM size is
     refused, because only deleting the compute could change it.
 
-    :param compute_name: 2 to 24 letters, digits or `-`.
+    :param compute_name: 2 to 32 letters, digits or `-`.
     :param vm_size: for example `STANDARD_DS3_V2`.
     :param min_nodes: nodes that stay, and cost, even when idle.
     :param max_nodes: nodes at most.
@@ -110,8 +110,9 @@ class AzureMLDeleteComputeOperator(AzureMLWaitingOperator):
         """Delete it."""
         from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
 
-        client.computes.delete(self.compute_name, self.underlying_resource_action)
-        return Target(Kind.COMPUTE, self.compute_name, goal=Goal.GONE)
+        operation = client.computes.delete(self.compute_name, self.underlying_resource_action)
+        url = operation.url if operation else ""
+        return Target(Kind.COMPUTE, self.compute_name, goal=Goal.GONE, operation_url=url)
 
 
 class _PowerOperator(AzureMLWaitingOperator):

@@ -180,8 +180,11 @@ class AzureMLDeleteOnlineDeploymentOperator(AzureMLWaitingOperator):
         """Delete it."""
         from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
 
-        client.deployments.delete(self.endpoint_name, self.deployment_name)
-        return Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name, goal=Goal.GONE)
+        operation = client.deployments.delete(self.endpoint_name, self.deployment_name)
+        url = operation.url if operation else ""
+        return Target(
+            Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name, goal=Goal.GONE, operation_url=url
+        )
 
 
 def _environment_id(client: AzureMLClient, environment: dict[str, Any] | str) -> str:

@@ -54,10 +54,11 @@ class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
     def submit(self, client: AzureMLClient, context: Context) -> Target:
         """Create it, or go on waiting for the one that is being created."""
         from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.values import mapping  # noqa: PLC0415 - likewise
 
         spec = self.definition(self.spec, context)
-        properties = {"authMode": self.auth_mode, **spec.get("properties", {})}
-        tags = {**spec.get("tags", {}), **(self.tags or {})}
+        properties = {"authMode": self.auth_mode, **mapping("spec.properties", spec.get("properties") or {})}
+        tags = {**mapping("spec.tags", spec.get("tags") or {}), **mapping("tags", self.tags or {})}
         endpoint = _ensure(client, self.endpoint_name, {**spec, "properties": properties, "tags": tags})
         operation = endpoint.operation
         return Target(Kind.ENDPOINT, self.endpoint_name, operation_url=operation.url if operation else "")
@@ -84,9 +85,10 @@ class AzureMLSetOnlineTrafficOperator(AzureMLWaitingOperator):
     def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - setting it twice is setting it
         """Set it."""
         from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.values import whole_number  # noqa: PLC0415 - likewise
+        from airflow_azml.client.values import mapping, whole_number  # noqa: PLC0415 - likewise
 
-        traffic = {name: whole_number(f"traffic of {name}", percent) for name, percent in self.traffic.items()}
+        shares = mapping("traffic", self.traffic)
+        traffic = {name: whole_number(f"traffic of {name}", percent) for name, percent in shares.items()}
         operation = client.endpoints.set_traffic(self.endpoint_name, traffic).operation
         return Target(Kind.ENDPOINT, self.endpoint_name, operation_url=operation.url if operation else "")
 
@@ -157,8 +159,9 @@ class AzureMLDeleteOnlineEndpointOperator(AzureMLWaitingOperator):
         """Delete it."""
         from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
 
-        client.endpoints.delete(self.endpoint_name)
-        return Target(Kind.ENDPOINT, self.endpoint_name, goal=Goal.GONE)
+        operation = client.endpoints.delete(self.endpoint_name)
+        url = operation.url if operation else ""
+        return Target(Kind.ENDPOINT, self.endpoint_name, goal=Goal.GONE, operation_url=url)
 
 
 def _ensure(client: AzureMLClient, name: str, spec: dict[str, Any]) -> Endpoint:

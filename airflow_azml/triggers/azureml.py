@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[AzureMLClient]]] = WeakKeyDictionary()
+
+# Cancelling takes its time, until it is seen: a hundred cleared tasks must not keep the others from being looked at.
+_cancelling = ThreadPoolExecutor(max_workers=32, thread_name_prefix="azureml-cancel")
 
 
 class AzureMLTrigger(BaseTrigger):
@@ -80,7 +84,7 @@ class AzureMLTrigger(BaseTrigger):
         """Cancel the target: a user has marked or cleared the task while it was deferred."""
         if self.cancel_on_kill:
             client = await client_of(self.azureml_conn_id)
-            await in_thread(partial(cancel, client, Target.from_json(self.target)))
+            await in_thread(partial(cancel, client, Target.from_json(self.target)), _cancelling)
 
     async def _wait(self) -> Decision:
         client = await client_of(self.azureml_conn_id)

@@ -210,6 +210,6 @@ class Hub:
                 await asyncio.wait_for(self._hurry.wait(), left)
 
 
-async def in_thread(call: Callable[[], Result]) -> Result:
+async def in_thread(call: Callable[[], Result], executor: ThreadPoolExecutor = _executor) -> Result:
     """Run a blocking call beside the event loop, in the caller's context: it says whose log its lines belong to."""
-    return await asyncio.get_running_loop().run_in_executor(_executor, contextvars.copy_context().run, call)
+    return await asyncio.get_running_loop().run_in_executor(executor, contextvars.copy_context().run, call)

@@ -152,3 +152,21 @@ def test_something_that_vanished_is_explained_without_a_log(client, requests_moc
 def test_every_kind_has_a_page_in_studio(client, target, page):
     """The link names the workspace by its ARM id."""
     assert studio_url(client, target).startswith(f"https://ml.azure.com{page}?wsid=/subscriptions/s/resourceGroups/g/")
+
+
+@pytest.mark.parametrize("state", ["Failed", "Canceled", "Succeeded", "Deleting"])
+def test_what_is_being_deleted_may_show_any_last_state(client, requests_mock, state):
+    """Deleting what has failed is the main case of a clean-up: its old state says nothing of the deletion."""
+    requests_mock.get(ADDRESSES[DEPLOYMENT], json={"name": "blue", "properties": {"provisioningState": state}})
+    requests_mock.get(OPERATION, status_code=202)
+    target = Target(Kind.DEPLOYMENT, "blue", parent="shop", goal=Goal.GONE, operation_url=OPERATION)
+    assert look(client, target) == Observation(Phase.ACTIVE, state)
+
+
+def test_a_deletion_that_failed_is_told_by_its_operation(client, requests_mock):
+    """The resource is still there, and the operation says why."""
+    requests_mock.get(ADDRESSES[COMPUTE], json={"name": "cpu", "properties": {"provisioningState": "Succeeded"}})
+    requests_mock.get(OPERATION, json={"status": "Failed", "error": {"code": "InUse", "message": "it is used"}})
+    seen = look(client, Target(Kind.COMPUTE, "cpu", goal=Goal.GONE, operation_url=OPERATION))
+    assert seen.phase is Phase.FAILED
+    assert "it is used" in seen.detail
