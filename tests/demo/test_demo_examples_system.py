@@ -81,6 +81,8 @@ def test_the_clean_up_keeps_the_newest_versions_and_what_is_to_be_kept(services:
     run_dag(services, "azureml_cleanup", models=["to-clean"], keep_versions=2, keep_days=0)
     assert [model.version for model in client.models.list("to-clean")] == ["4", "3"]
     assert [endpoint.name for endpoint in client.endpoints.list()] == ["kept-one"]
+    client.endpoints.delete("kept-one")  # the next tests look whether anything is left
+    wait_until(lambda: not list(client.endpoints.list()))
 
 
 def test_no_example_has_a_secret_in_its_logs(services: Services) -> None:
