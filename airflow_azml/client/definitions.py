@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import difflib
 import json
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client.errors import InputError
+from airflow_azml.client.values import mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from yaml import SafeLoader
 
 Table = dict[str, Any]
 """Known keys; a nested table where the value is an object of known keys, None where it is anything."""
@@ -61,6 +65,7 @@ _WORDS = {
     "framework": ("Python", "PySpark", "Cntk", "TensorFlow", "PyTorch"),
     "communicator": ("None", "ParameterServer", "Gloo", "Mpi", "Nccl"),
 }
+_ENTRIES = ("script", "command")
 _COUNTS = ("nodeCount", "maxRunDurationSeconds")
 
 
@@ -90,7 +95,7 @@ def load(
     :param render: applied to the file's text before it is parsed.
     """
     if not isinstance(source, str | Path):
-        return dict(source)
+        return mapping(field, source)
     path = Path(source)
     try:
         text = path.read_text(encoding="utf-8")
@@ -110,13 +115,27 @@ def _parse(path: Path, text: str, field: str) -> Any:
             case ".json":
                 return json.loads(text)
             case ".yml" | ".yaml":
-                return yaml.safe_load(text)
+                return yaml.load(text, _yaml_loader())  # noqa: S506 - a SafeLoader
     except json.JSONDecodeError as error:
         raise InputError(field, str(path), f"does not parse: line {error.lineno}: {error.msg}") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InputError(field, str(path), f"does not parse: line {line}: {error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError) as error:  # a control character, a number that is none: no line is known
+        raise InputError(field, str(path), f"does not parse: {' '.join(str(error).split())}") from error
     raise InputError(field, str(path), "must be a .json, .yml or .yaml file")
+
+
+@cache
+def _yaml_loader() -> type[SafeLoader]:
+    """Return a loader to which a date is text, as it was written: JSON knows no dates."""
+    from yaml import SafeLoader  # noqa: PLC0415 - only when there is a file
+
+    class DatesAreText(SafeLoader):
+        pass
+
+    DatesAreText.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: str(node.value))
+    return DatesAreText
 
 
 def _spelled(given: Mapping[str, Any], known: Table, where: str) -> dict[str, Any]:
@@ -139,6 +158,10 @@ def _unknown(key: str, known: Table) -> str:
 
 
 def _check_configuration(configuration: dict[str, Any], where: str) -> None:
+    for name in _ENTRIES:
+        entry = configuration.get(name)
+        if entry is not None and not isinstance(entry, str):
+            raise InputError(f"{where}.{name}", entry, f"must be text, not {type(entry).__name__}")
     if not configuration.get("script") and not configuration.get("command"):
         raise InputError(
             f"{where}.script", configuration.get("script"), "is required: the entry script, relative to the folder"
@@ -150,11 +173,16 @@ def _check_configuration(configuration: dict[str, Any], where: str) -> None:
         count = configuration.get(name)
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
             raise InputError(f"{where}.{name}", count, "must be a whole number above 0")
-    arguments = configuration.get("arguments", [])
+    if (arguments := configuration.pop("arguments", None)) is not None:
+        configuration["arguments"] = _arguments(f"{where}.arguments", arguments)
+
+
+def _arguments(where: str, arguments: object) -> list[str]:
     if not isinstance(arguments, list):
-        raise InputError(f"{where}.arguments", arguments, "must be a list")
-    if arguments:
-        configuration["arguments"] = [str(argument) for argument in arguments]
+        raise InputError(where, arguments, "must be a list")
+    if None in arguments:
+        raise InputError(where, arguments, f"item {arguments.index(None) + 1} is empty; write '' for an empty text")
+    return [str(argument) for argument in arguments]
 
 
 def _word(where: str, value: object, words: tuple[str, ...]) -> str:

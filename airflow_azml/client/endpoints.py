@@ -13,6 +13,7 @@ from airflow_azml.client.errors import AuthenticationError, InputError, ServiceE
 from airflow_azml.client.longrunning import Operation
 from airflow_azml.client.names import check_endpoint_name
 from airflow_azml.client.service import Service
+from airflow_azml.client.values import mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -219,7 +220,7 @@ class Endpoints(Service):
 
 def check_traffic(traffic: Mapping[str, int]) -> None:
     """Raise InputError unless the shares are percents that make a whole."""
-    shares = list(traffic.values())
+    shares = list(mapping("traffic", traffic).values())
     if any(not isinstance(share, int) or not 0 <= share <= _WHOLE for share in shares) or sum(shares) not in {
         0,
         _WHOLE,

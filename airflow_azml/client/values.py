@@ -1,11 +1,13 @@
-"""Values as people write or template them: whole numbers and durations, which may come as text.
+"""Values as people write or template them: whole numbers and durations, which may come as text, and mappings.
 
 A value that makes no sense is an InputError that names its field, before anything is sent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from airflow_azml.client.errors import InputError
 
@@ -17,6 +19,13 @@ def whole_number(field: str, value: object, at_least: int = 0) -> int:
         if number == float(value) and number >= at_least:  # type: ignore[arg-type]  # likewise
             return int(number)
     raise InputError(field, value, f"must be a whole number, {at_least} or more")
+
+
+def mapping(field: str, value: object) -> dict[str, Any]:
+    """Return a copy of a mapping; a template that renders to text is none."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise InputError(field, value, f"must be a mapping, not {type(value).__name__}")
 
 
 def seconds_of(field: str, duration: float | str) -> int:

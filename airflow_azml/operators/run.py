@@ -29,7 +29,8 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     :param experiment_name: experiment of the run; made when absent.
     :param source_directory: project folder, relative to the DAG file; `.amlignore` (else `.gitignore`) is honoured.
     :param run_definition: what to run: a dict, or the path of a `.json` or `.yml` file beside the DAG (the whole
-        definition, or only its `configuration`). Templates in the file are rendered.
+        definition, or only its `configuration`). Templates in the file are rendered before it is parsed: quote them in
+        YAML (`DAY: "{{ ds }}"`), so that what they render to stays text.
     :param compute_name: runs on this compute; overrides the definition's `target`.
     :param max_files: refuse a folder with more files.
     :param max_bytes: refuse a larger folder, bytes before compression.

@@ -57,12 +57,34 @@ def test_pascal_case_is_spelled_as_in_the_specification():
         ({"nodeCount": True}, "must be a whole number"),
         ({"framework": "Torch"}, "must be one of Python, PySpark"),
         ({"arguments": "--x"}, "must be a list"),
+        ({"arguments": ["--x", None]}, "configuration.arguments ['--x', None]: item 2 is empty"),
+        ({"script": ["train.py"]}, "configuration.script ['train.py']: must be text, not list"),
+        ({"script": 0}, "configuration.script 0: must be text, not int"),
+        ({"command": 7}, "configuration.command 7: must be text, not int"),
     ],
 )
 def test_a_wrong_definition_is_explained(change, said):
     """The place, the value and the remedy are said."""
     with pytest.raises(InputError, match=re.escape(said)):
         run_definition({**CONFIGURATION, **change})
+
+
+def test_empty_arguments_are_none():
+    """An `arguments:` with nothing behind it is what YAML makes of a list whose items are commented out."""
+    assert "arguments" not in run_definition({"script": "train.py", "arguments": None})["configuration"]
+
+
+def test_a_date_in_yaml_stays_what_was_written(tmp_path):
+    """A template renders to a bare date, which JSON cannot hold; other values keep their types."""
+    path = tmp_path / "run.yml"
+    path.write_text("a: 2026-01-02\nb: 2026-01-02 03:04:05\nc: !!timestamp 2026-01-02\nd: 2026\n2026-01-02: e\n")
+    assert json.loads(json.dumps(load(path, "spec"))) == {
+        "a": "2026-01-02",
+        "b": "2026-01-02 03:04:05",
+        "c": "2026-01-02",
+        "d": 2026,
+        "2026-01-02": "e",
+    }
 
 
 def test_a_configuration_must_be_an_object():
@@ -86,6 +108,9 @@ def test_files(tmp_path, suffix):
         ("run.yml", "a: 1\nb: [1\nc: 2\n", r"run\.yml'.*line 3"),
         ("run.toml", "a = 1", "must be a .json, .yml or .yaml file"),
         ("run.yaml", "- 1", "must hold an object, not list"),
+        ("run.yaml", "a: \x07", r"run\.yaml': does not parse: unacceptable character"),
+        ("run.yaml", "a: !!int x", r"run\.yaml': does not parse: invalid literal"),
+        ("run.json", "9" * 5000, r"run\.json': does not parse: Exceeds the limit"),
     ],
 )
 def test_a_file_that_does_not_parse(tmp_path, name, text, said):
@@ -93,6 +118,12 @@ def test_a_file_that_does_not_parse(tmp_path, name, text, said):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=said):
         load(tmp_path / name, "definition")
+
+
+def test_what_is_no_mapping_is_refused():
+    """A template may render to anything."""
+    with pytest.raises(InputError, match=re.escape("spec ['a']: must be a mapping, not list")):
+        load(["a"], "spec")
 
 
 def test_a_file_that_is_not_there(tmp_path):
