@@ -62,7 +62,7 @@ def airflow_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
     from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - likewise
 
     nowhere = EmulatorProcess(tmp_path / "data")
-    connection = nowhere.connection(authority_url=nowhere.url, resource_manager_url=nowhere.url, ca_bundle="")
+    connection = nowhere.connection(resource_manager_url=nowhere.url, ca_bundle="")
     monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", connection)
     yield Airflow(str(tmp_path / "dag.py"), run_id=f"manual__{uuid.uuid4().hex[:8]}")
     assert dict(AzureMLHook().client.transport.requests) == {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_azml.client.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from airflow_azml.client.auth import TokenSource
     from airflow_azml.client.azureml import AzureMLClient
@@ -33,6 +33,9 @@ CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "token": ("token",),
 }
 """The fields that each credential needs."""
+MSAL_CREDENTIALS = frozenset({"client_secret", "client_certificate", "workload_identity"})
+"""Those that sign in at `authority_url`."""
+APIS = ("v1", "v2")
 # The credential of a connection that names none is the one it gives this field for, in this order. A managed identity
 # has to be asked for.
 TELLING_FIELDS = {
@@ -127,7 +130,22 @@ class Settings:
             faults.append(f"credential '{self.credential}' must be one of {_list([*CREDENTIALS])}")
         if self.ca_bundle and not Path(self.ca_bundle).is_file():
             faults.append(f"ca_bundle '{self.ca_bundle}' is no file on this machine")
-        return faults
+        if self.api not in APIS:
+            faults.append(f"api {self.api!r}: must be 'v1' or 'v2'")
+        return [*faults, *self._wrong_cloud()]
+
+    def _wrong_cloud(self) -> Iterator[str]:
+        from airflow_azml.client.clouds import CLOUDS, is_safe  # noqa: PLC0415 - only when it is needed
+
+        if self.cloud.casefold() != "custom":
+            if self.cloud not in CLOUDS:
+                yield f"cloud {self.cloud!r}: must be one of {', '.join(CLOUDS)} or Custom"
+            return
+        for field in CUSTOM_CLOUD_FIELDS:
+            if (url := getattr(self, field)) and not is_safe(url):
+                yield f"{field} '{url}': must be an https URL (http only on this machine)"
+            elif url.lower().startswith("http:") and field == "authority_url" and self.credential in MSAL_CREDENTIALS:
+                yield f"{field} '{url}': must be an https URL, msal needs it (start the emulator with --tls-port)"
 
     def missing(self) -> list[str]:
         """Name every field that this connection needs and lacks, as the connection form calls it."""

@@ -87,6 +87,33 @@ def test_a_custom_cloud():
     assert not cloud.trusts("https://evil.x/")
 
 
+def test_cloud_and_api_are_said_with_the_rest():
+    """One error has all faults, the connection's id and where to correct them."""
+    with pytest.raises(InputError) as caught:
+        read("id", "secret", cloud="AzureClod", api="v3")
+    said = str(caught.value)
+    assert said.startswith("connection 'c': 'tenant_id' missing; ")
+    assert "api 'v3': must be 'v1' or 'v2'" in said
+    assert "cloud 'AzureClod': must be one of AzureCloud, AzureUSGovernment, AzureChinaCloud or Custom" in said
+    assert said.endswith("; correct it under Admin > Connections")
+
+
+@pytest.mark.parametrize("proof", [{"password": "secret"}, {"certificate": "/c.pem"}, {"federated_token_file": "/t"}])
+def test_a_service_principal_signs_in_over_tls(proof):
+    """Said before msal refuses it; a token of one's own needs no authority."""
+    local = {
+        "tenant_id": "t",
+        "cloud": "custom",
+        "authority_url": "HTTP://127.0.0.1:1",
+        "resource_manager_url": "http://127.0.0.1:1",
+    }
+    with pytest.raises(InputError, match=r"authority_url 'HTTP://127.0.0.1:1': .* msal needs it .*--tls-port"):
+        read("id", **proof, **local)
+    assert read(token="x", **local).credential == "token"
+    with pytest.raises(InputError, match=r"resource_manager_url 'http://arm\.x': must be an https URL"):
+        read(token="x", **{**local, "resource_manager_url": "http://arm.x"})
+
+
 def test_the_form_offers_what_can_be_read():
     """Every field of the form is one that the connection understands, and every credential can be chosen."""
     assert set(CONNECTION_FIELDS) <= FIELDS
