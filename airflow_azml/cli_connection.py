@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -10,7 +11,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Iterable, Iterator
 
     from airflow_azml.client.azureml import AzureMLClient
@@ -31,11 +31,18 @@ def add_ls(command: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ls`."""
     command.add_argument("kind", choices=KINDS)
     command.add_argument("conn_id", metavar="CONN_ID", nargs="?", default="azureml_default")
-    command.add_argument("--limit", type=int, default=20, help="rows at most (%(default)s)")
+    command.add_argument("--limit", type=_rows, default=20, help="rows at most (%(default)s)")
     command.add_argument("--experiment", help="runs: of this experiment")
     command.add_argument("--status", action="append", default=[], help="runs: with this status; may be repeated")
     command.add_argument("--name", help="models: of this name")
     command.add_argument("--json", action="store_true", help="one JSON object per row")
+
+
+def _rows(text: str) -> int:
+    """Read a number of rows."""
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a whole number above 0, not '{text}'")
 
 
 def doctor(options: argparse.Namespace) -> int:

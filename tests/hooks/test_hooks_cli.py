@@ -89,6 +89,14 @@ def test_ls_prints_tables(command, emulator, cpu):
     assert command("ls", "endpoints").stdout == "no endpoints\n"
 
 
+@pytest.mark.parametrize("limit", ["-5", "0", "ten"])
+def test_a_limit_is_a_number_of_rows(limit, capsys):
+    """Refused with the usage, before the connection is looked up."""
+    with pytest.raises(SystemExit):
+        main(["ls", "runs", f"--limit={limit}"])
+    assert f"argument --limit: must be a whole number above 0, not '{limit}'" in capsys.readouterr().err
+
+
 def test_the_hook_tests_its_connection(emulator, monkeypatch):
     """The button in Airflow's UI walks the same hops."""
     monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection())
