@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_STOPS = (".", "!", "?", ":", ";", "]")
+"""What may stand before a remedy; the bracket is that of the request id."""
+
+
 class AzureMLError(Exception):
     """Anything that Azure ML, or the way to it, did not do.
 
@@ -67,7 +71,10 @@ class AzureMLError(Exception):
         status = f" (HTTP {self.status_code})" if self.status_code else ""
         said = f"{self.operation} failed{status}: {reason}" if self.operation else f"{reason}{status}"
         request = f" [request id {self.request_id}]" if self.request_id else ""
-        return f"{said}{request}" + (f" {self.remedy}" if self.remedy else "")
+        said = f"{said}{request}"
+        if not self.remedy:
+            return said
+        return f"{said}{'' if said.rstrip().endswith(_STOPS) else '.'} {self.remedy}"
 
 
 class AuthenticationError(AzureMLError):

@@ -79,7 +79,7 @@ def test_no_token(client):
     client.transport.tokens = Tokens()
     (step,) = walk(client)
     assert (step.name, step.ok, step.remedy) == ("token", False, "Give the value.")
-    assert step.text == "get a token failed: AADSTS7000215: wrong"
+    assert step.text == "get a token failed: AADSTS7000215: wrong."
 
 
 @pytest.mark.usefixtures("open_way")

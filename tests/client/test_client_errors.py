@@ -97,6 +97,16 @@ def test_an_error_is_one_readable_sentence():
     assert error.url == "https://x/?sig=***"
 
 
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [("it is there", "it is there. Delete it."), ("It is.", "It is. Delete it."), ("Is it?", "Is it? Delete it.")],
+)
+def test_the_remedy_is_a_sentence_of_its_own(message, said):
+    """A full stop parts it from the reason, which may have brought one."""
+    assert str(errors.ConflictError(message, remedy="Delete it.")) == said
+    assert str(errors.ConflictError(message)) == message
+
+
 def test_headers_help_where_the_body_is_silent():
     """Blob storage, scoring and correlation put facts into headers."""
     blob = error_from(operation="o", status=404, headers={"x-ms-error-code": "BlobNotFound"}, body="")
