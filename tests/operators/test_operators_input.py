@@ -161,6 +161,22 @@ def test_forbidden_says_which_role_is_needed(airflow, monkeypatch):
             {"endpoint_name": "shop", "traffic": {"blue": "all"}},
             "traffic of blue 'all': must be a whole number",
         ),
+        (
+            AzureMLSetOnlineTrafficOperator,
+            {"endpoint_name": "shop", "traffic": "{{ {'blue': 100} }}"},
+            "traffic \"{'blue': 100}\": must be a mapping, not str",
+        ),
+        (AzureMLSetOnlineTrafficOperator, {"endpoint_name": "shop", "traffic": None}, "traffic: must be a mapping"),
+        (
+            AzureMLCreateOnlineEndpointOperator,
+            {"endpoint_name": "shop", "spec": {"tags": "red"}},
+            "spec.tags 'red': must be a mapping, not str",
+        ),
+        (
+            AzureMLCreateOnlineEndpointOperator,
+            {"endpoint_name": "e_1", "spec": {"tags": None, "properties": None}},  # empty is none: the name is next
+            "endpoint_name 'e_1': must be",
+        ),
         (AzureMLCreateComputeOperator, {"compute_name": "cpu", "max_nodes": "none"}, "max_nodes 'none': must be"),
     ],
 )
@@ -242,6 +258,18 @@ def test_a_definition_file_that_does_not_parse_is_named_with_its_line(start, tmp
     """File and line, as an editor would show it."""
     (tmp_path / name).write_text(text)
     assert f"run_definition '{tmp_path / name}': {said}" in start(run_definition=name)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [("{{ nothing.there }}", "'nothing' is undefined"), ("{% if %}", "does not render: Expected an expression")],
+)
+def test_a_template_that_does_not_render_is_named_with_its_file(start, tmp_path, template, said):
+    """The file and jinja's reason, without a retry."""
+    (tmp_path / "run.yml").write_text(f"script: {template}\n")
+    answer = start(run_definition="run.yml")
+    assert f"run_definition '{tmp_path / 'run.yml'}': does not render: " in answer
+    assert said in answer
 
 
 @pytest.mark.parametrize(
