@@ -78,7 +78,7 @@ class EmulatorProcess:
             try:
                 if requests.get(f"{self.url}/health", timeout=5).ok:
                     return self
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):  # it listens before it serves
                 time.sleep(0.1)
             if self.process.poll() is not None:
                 break

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+
+from airflow_azml.emulator.claims import ClaimError, listen, only_one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the emulator's options; `airflow-azml emulator` has the same ones."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8700, help="port for plain HTTP (default: %(default)s)")
-    parser.add_argument("--tls-port", type=int, help="port for HTTPS, with a certificate of DIR/ca.pem")
+    parser.add_argument("--port", type=_port, default=8700, help="port for plain HTTP (default: %(default)s)")
+    parser.add_argument("--tls-port", type=_port, help="port for HTTPS, with a certificate of DIR/ca.pem")
     parser.add_argument(
         "--data", type=Path, default=Path(".azureml-emulator"), help="folder of its state (default: %(default)s)"
     )
@@ -20,13 +23,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Say how Airflow finds the emulator, then serve until interrupted."""
+    """Say how Airflow finds the emulator, once it can, then serve until interrupted."""
+    try:
+        _serve(options)
+    except ClaimError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> None:
     from airflow_azml.emulator.connection import connection_line  # noqa: PLC0415 - `--help` answers without FastAPI
     from airflow_azml.emulator.server import serve  # noqa: PLC0415 - likewise
 
-    print(connection_line(options.host, options.port, options.tls_port, options.data), flush=True)
-    serve(options.host, options.port, options.data, options.tls_port, options.speed, throttle=options.throttle)
-    return 0
+    with ExitStack() as claims:
+        claims.enter_context(only_one(options.data))
+        plain = claims.enter_context(listen(options.host, options.port, "--port"))
+        tls = options.tls_port and claims.enter_context(listen(options.host, options.tls_port, "--tls-port"))
+        print(connection_line(options.host, options.port, options.tls_port, options.data), flush=True)
+        serve(options.host, plain, options.data, tls, options.speed, throttle=options.throttle)
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and int(text) in range(1, 65536):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port: they are 1 to 65535")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,31 +16,31 @@ from airflow_azml.emulator.facts import PACES
 from airflow_azml.emulator.throttle import PUBLISHED
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
+    from socket import socket as Socket  # noqa: N812 - a class
 
     from fastapi import FastAPI
 
 
 def serve(
-    host: str, port: int, data: Path, tls_port: int | None = None, speed: str = "fast", *, throttle: bool = False
+    host: str, plain: Socket, data: Path, tls: Socket | None = None, speed: str = "fast", *, throttle: bool = False
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
-    :param host: address to bind; 127.0.0.1 unless the user says otherwise.
-    :param port: plain HTTP port.
+    :param host: address that the sockets are bound to.
+    :param plain: where to serve plain HTTP.
     :param data: folder of the state.
-    :param tls_port: HTTPS port; none when absent.
+    :param tls: where to serve HTTPS; nowhere when absent.
     :param speed: `fast` or `real`.
     :param throttle: refuse what exceeds Azure's request limits.
     """
-    emulator = Emulator(data, PACES[speed], local_url=f"http://{address_of(host)}:{port}")
+    local_url = f"http://{address_of(host)}:{plain.getsockname()[1]}"
+    emulator = Emulator(data, PACES[speed], local_url)
     emulator.throttle.limit(PUBLISHED if throttle else {})
     app = create_app(emulator)
-    servers = [_Server(_config(app, host, port, lifespan="on"))]
-    if tls_port is not None:
-        certificate, key = ensure_certificates(emulator.data, host)
-        servers.append(_Server(_config(app, host, tls_port, lifespan="off", tls=(certificate, key))))
+    servers = {_Server(_config(app, lifespan="on")): plain}
+    if tls is not None:
+        servers[_Server(_config(app, lifespan="off", tls=ensure_certificates(emulator.data, host)))] = tls
     for server in servers:
         app.state.chaos.watch(server.server_state.connections)
     asyncio.run(_run(servers))
@@ -52,7 +52,7 @@ class _Server(uvicorn.Server):
     def install_signal_handlers(self) -> None:
         """Do nothing: see `_run`."""
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[Socket] | None = None) -> None:
         """Drop idle connections first: over TLS, a client that sleeps would not answer the goodbye for seconds."""
         for connection in list(self.server_state.connections):
             exchange = getattr(connection, "cycle", None)
@@ -61,17 +61,15 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _config(
-    app: FastAPI, host: str, port: int, *, lifespan: str, tls: tuple[Path, Path] | None = None
-) -> uvicorn.Config:
+def _config(app: FastAPI, *, lifespan: str, tls: tuple[Path, Path] | None = None) -> uvicorn.Config:
     certificate, key = (str(tls[0]), str(tls[1])) if tls else (None, None)
     return uvicorn.Config(
-        app, host=host, port=port, lifespan=lifespan, log_level="warning", access_log=False,  # type: ignore[arg-type]
+        app, lifespan=lifespan, log_level="warning", access_log=False,  # type: ignore[arg-type]
         timeout_graceful_shutdown=5, ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
 
 
-async def _run(servers: list[_Server]) -> None:
+async def _run(servers: dict[_Server, Socket]) -> None:
     def stop() -> None:
         for server in servers:
             server.should_exit = True
@@ -79,7 +77,10 @@ async def _run(servers: list[_Server]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    tasks = [asyncio.create_task(server._serve(None)) for server in servers]  # noqa: SLF001 - serve() takes the signals
+    tasks = [
+        asyncio.create_task(server._serve([socket]))  # noqa: SLF001 - serve() takes the signals
+        for server, socket in servers.items()
+    ]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     stop()
     await asyncio.gather(*tasks)
