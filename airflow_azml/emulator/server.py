@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ def serve(
     :param speed: `fast` or `real`.
     :param throttle: refuse what exceeds Azure's request limits.
     """
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each body that a client is refused for
     local_url = f"http://{address_of(host)}:{plain.getsockname()[1]}"
     emulator = Emulator(data, PACES[speed], local_url)
     emulator.throttle.limit(PUBLISHED if throttle else {})

@@ -120,6 +120,16 @@ def test_what_no_route_takes_is_named_in_its_planes_words(emulator):
     assert (unread.status_code, unread.json()["error"]["innerError"]["code"]) == (400, "ValidationError")
 
 
+def test_a_form_that_cannot_be_read_is_not_logged(emulator):
+    """The client is told; the emulator's log has nothing of it."""
+    log = emulator.data.parent / "emulator.log"
+    before = log.read_text()
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = requests.post(f"{emulator.url}/local/oauth2/token", data=b"garbage", headers=headers, timeout=10)
+    assert answer.status_code == 400
+    assert log.read_text() == before
+
+
 def test_a_broken_request_line_leaves_the_emulator_standing(emulator):
     """Bytes that are no HTTP are refused, and the next request is served."""
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as connection:
