@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_azml.client.azureml import AzureMLClient
 
 DAG_ID = "azureml_train_deploy_cleanup"
+DAG_WAIT = 120.0  # seconds for Airflow to parse it
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C has ended
 UI_PORT = 8080  # Airflow's own default
 
@@ -52,14 +53,11 @@ class Demo:
         """Show it; return the exit code."""
         self._say("Starting the emulator and Airflow ...")
         with self._services:
-            try:
-                self._say(f"Both are up after {self._elapsed()}.")
-                self._say_addresses()
-                code = self._show()
-                if self._stay:
-                    self._wait_for_interrupt()
-            finally:
-                self._say("Stopping everything ...")
+            self._say(f"Both are up after {self._elapsed()}.")
+            self._say_addresses()
+            code = self._show()
+            if self._stay:
+                self._wait_for_interrupt()
         self._say("Stopped.")
         return code
 
@@ -75,8 +73,12 @@ class Demo:
 
     def _trigger(self) -> DagRun:
         airflow = self._services.airflow
+        deadline = time.monotonic() + DAG_WAIT
         while not airflow.knows(DAG_ID):
             self._services.check()
+            if time.monotonic() > deadline:
+                what = f"no DAG {DAG_ID} in {self._services.dags} within {DAG_WAIT:.0f} s"
+                raise ServiceError(f"Airflow has found {what}. All logs are in {self._services.state}.")
             time.sleep(0.5)
         # Today's run of the daily schedule: the scheduler then sees it done and starts no second one behind ours.
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -140,7 +142,13 @@ def run(state: Path, dags: Path, *, stay: bool = False) -> int:
     os.environ.update(base_environment())  # no proxy before this machine for our own client either
     console = Console()
     try:
-        services = Services(state, dags, ui_port=UI_PORT if stay and is_free(UI_PORT) else 0)
+        _check_dags(dags)
+        services = Services(
+            state,
+            dags,
+            ui_port=UI_PORT if stay and is_free(UI_PORT) else 0,
+            on_stop=lambda: console.print("Stopping everything ...", highlight=False),
+        )
         return Demo(console, services, stay=stay).run()
     except KeyboardInterrupt:
         console.print("Interrupted; everything has been stopped.")
@@ -148,6 +156,14 @@ def run(state: Path, dags: Path, *, stay: bool = False) -> int:
     except (ServiceError, AirflowApiError, AzureMLError, httpx.HTTPError) as error:
         console.print(f"[bold red]{type(error).__name__}:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
+
+
+def _check_dags(dags: Path) -> None:
+    """Raise ServiceError when the example is not there: Airflow would look for it for ever."""
+    example = f"{DAG_ID}.py"
+    if not (dags / example).is_file():
+        what = f"has no {example}" if dags.is_dir() else "is no folder"
+        raise ServiceError(f"{dags.resolve()} {what}; name the folder of the example DAG with --dags.")
 
 
 def _treat_as_interrupt(*numbers: signal.Signals) -> None:

@@ -28,7 +28,7 @@ from airflow_azml.demo.airflow_settings import (
 from airflow_azml.demo.processes import Service, ServiceError, free_port, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
 CONNECTION = "AIRFLOW_CONN_AZUREML_DEFAULT"
@@ -55,11 +55,20 @@ class Services:
     :param dags: folder of the DAGs.
     :param settings: further environment variables of Airflow.
     :param ui_port: where Airflow answers; any free port when 0.
+    :param on_stop: called before they are stopped, also while they are still starting.
 
     Raises ServiceError when one does not come up.
     """
 
-    def __init__(self, state: Path, dags: Path, *, settings: Mapping[str, str] | None = None, ui_port: int = 0) -> None:
+    def __init__(
+        self,
+        state: Path,
+        dags: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        ui_port: int = 0,
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
         self.state = state.resolve()
         self.dags = dags.resolve()
         self.emulator_data = self.state / "emulator"
@@ -71,6 +80,7 @@ class Services:
             **airflow_settings(self.state / "airflow", self.dags, self.airflow.url),
             **(settings or {}),
         }
+        self._on_stop = on_stop
         self._services: list[Service] = []
         self._exit = ExitStack()
 
@@ -80,6 +90,7 @@ class Services:
             undo.enter_context(_only_one(self.state / "lock"))
             undo.callback(self.airflow.close)
             undo.callback(stop, self._services)
+            undo.callback(self._on_stop)
             self.start_emulator()
             self.start_airflow()
             self._exit = undo.pop_all()
