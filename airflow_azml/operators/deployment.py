@@ -96,15 +96,14 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
         if _is_made_by(client, target, key):
             self.log.info("%s: adopted, an earlier try of this task has made it", target)
             return target
-        properties, tags = spec["properties"], {**(spec.get("tags") or {}), MARKER: key}
+        properties = spec["properties"]
+        spec["tags"][MARKER] = key
         if folder:
             code = client.codes.upload(folder, entry_script=self.scoring_script)
             properties["codeConfiguration"] = {"codeId": code, "scoringScript": self.scoring_script}
         if environment:
             properties["environmentId"] = _environment_id(client, environment)
-        operation = client.deployments.create(
-            self.endpoint_name, self.deployment_name, {**spec, "tags": tags}
-        ).operation
+        operation = client.deployments.create(self.endpoint_name, self.deployment_name, spec).operation
         return replace(target, operation_url=operation.url if operation else "")
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
@@ -121,19 +120,20 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
     def _checked_spec(self, client: AzureMLClient, context: Context) -> dict[str, Any]:
         """Return the deployment without what has to be uploaded first."""
         from airflow_azml.client.names import check_model_name, check_model_version  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.values import whole_number  # noqa: PLC0415 - likewise
+        from airflow_azml.client.values import mapping, whole_number  # noqa: PLC0415 - likewise
 
         name, version = check_model_name(self.model_name), check_model_version(str(self.model_version))
         spec = self.definition(self.spec, context)
         properties: dict[str, Any] = {
             "model": f"{client.workspace.arm_path}/models/{name}/versions/{version}",
             "instanceType": self.instance_type,
-            **(spec.get("properties") or {}),
+            **mapping("spec.properties", spec.get("properties") or {}),
         }
         if self.environment_variables:
             properties["environmentVariables"] = self.environment_variables
         sku = {"name": "Default", "capacity": whole_number("instance_count", self.instance_count, at_least=1)}
-        return {"sku": sku, **spec, "properties": properties}
+        tags = mapping("spec.tags", spec.get("tags") or {})
+        return {"sku": sku, **spec, "tags": tags, "properties": properties}
 
     def _checked_folder(self, context: Context) -> Path | None:
         from airflow_azml.client.bundle import project_files  # noqa: PLC0415 - not at parse time

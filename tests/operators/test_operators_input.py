@@ -177,6 +177,17 @@ def test_forbidden_says_which_role_is_needed(airflow, monkeypatch):
             {"endpoint_name": "e_1", "spec": {"tags": None, "properties": None}},  # empty is none: the name is next
             "endpoint_name 'e_1': must be",
         ),
+        (
+            AzureMLCreateOnlineDeploymentOperator,
+            {
+                "endpoint_name": "shop",
+                "deployment_name": "blue",
+                "model_name": "m",
+                "model_version": "1",
+                "spec": {"tags": "red"},
+            },
+            "spec.tags 'red': must be a mapping, not str",
+        ),
         (AzureMLCreateComputeOperator, {"compute_name": "cpu", "max_nodes": "none"}, "max_nodes 'none': must be"),
     ],
 )
