@@ -65,6 +65,6 @@ def test_an_emulator_that_does_not_start_says_why(tmp_path):
     """The log is in the error; nothing is left running."""
     (tmp_path / "data").write_text("not a folder")
     emulator = AzureMLEmulator(tmp_path)
-    with pytest.raises(EmulatorError, match=r"did not start:(.|\n)*FileExistsError"):
+    with pytest.raises(EmulatorError, match=r"did not start:(.|\n)*cannot be the folder of the state"):
         emulator.start()
     assert emulator._process is None
