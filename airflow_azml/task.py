@@ -175,6 +175,14 @@ def identity(context: Context) -> tuple[str, ...]:
     return (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), str(max(generation, 0)))
 
 
+def task_key(context: Context, *more: str) -> str:
+    """Return a readable id of this piece of work, for run ids and marks; `more` tells several of a task apart."""
+    from airflow_azml.client.names import deterministic_id  # noqa: PLC0415 - not at parse time
+
+    who = identity(context)
+    return deterministic_id((context["ti"].dag_id, context["ti"].task_id), *who, *more)
+
+
 def beside_dag(context: Context, path: str) -> Path:
     """Return a path as it is meant in a DAG file: relative to that file's folder."""
     dag = context.get("dag")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.operators.base import AzureMLWaitingOperator, Result
-from airflow_azml.task import beside_dag, identity
+from airflow_azml.task import beside_dag, task_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,12 +86,10 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
     def submit(self, client: AzureMLClient, context: Context) -> Target:
         """Deploy, or adopt the deployment that an earlier try of this task has made."""
         from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.names import deterministic_id  # noqa: PLC0415 - likewise
 
         spec, environment = self._checked_spec(client, context), self._checked_environment(context)
         folder = self._checked_folder(context)
-        who = identity(context)
-        key = deterministic_id((who[0], who[2]), *who)
+        key = task_key(context)
         target = Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name)
         if _is_made_by(client, target, key):
             self.log.info("%s: adopted, an earlier try of this task has made it", target)

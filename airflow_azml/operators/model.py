@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.operators.base import AzureMLBaseOperator, Result
-from airflow_azml.task import identity
+from airflow_azml.task import task_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,14 +70,13 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
         """Register it, or adopt the version that an earlier try has registered."""
         from airflow_azml.client.artifacts import clean  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.models import Registration  # noqa: PLC0415 - likewise
-        from airflow_azml.client.names import check_model_name, deterministic_id  # noqa: PLC0415 - likewise
+        from airflow_azml.client.names import check_model_name  # noqa: PLC0415 - likewise
         from airflow_azml.client.workspace import model_page  # noqa: PLC0415 - likewise
 
-        who = identity(context)
         registration = Registration(
             name=check_model_name(self.model_name),
             path=clean(self.model_path),
-            key=deterministic_id((who[0], who[2]), *who),
+            key=task_key(context),
             version=self.model_version,
             model_type=self.model_type,
             description=self.description,

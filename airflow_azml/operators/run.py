@@ -6,7 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
-from airflow_azml.task import beside_dag, identity, run_facts
+from airflow_azml.task import beside_dag, run_facts, task_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,12 +107,10 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     def _attempt(self, client: AzureMLClient, context: Context) -> tuple[Target, bool]:
         """Walk the attempts of this generation: the first that has not failed is ours, whether it exists or not."""
         from airflow_azml.client.lifecycle import GONE, Kind, Phase, Target  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.names import deterministic_id  # noqa: PLC0415 - likewise
         from airflow_azml.client.targets import look  # noqa: PLC0415 - likewise
 
-        who = identity(context)
         for attempt in count():
-            name = deterministic_id((who[0], who[2]), *who, str(attempt))
+            name = task_key(context, str(attempt))
             target = Target(Kind.RUN, name, parent=self.experiment_name)
             seen: Phase = look(client, target).phase
             if seen not in {Phase.FAILED, Phase.CANCELED}:
