@@ -51,6 +51,11 @@ class Service:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its process id, which is its session's as well."""
+        return self._process.pid
+
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until it is ready; raise ServiceError when it ends before or takes too long."""
         deadline = time.monotonic() + seconds

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,12 +18,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from postgres_server import LOOPBACK, new_cluster
 
 from airflow_azml.demo.airflow_settings import base_environment
 from airflow_azml.demo.processes import Service, free_port, stop
 
 HOME = "/opt/airflow"  # AIRFLOW_HOME of the image
-LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what a container may listen on becomes the loopback interface
 START = 240  # seconds that a service may take on a busy machine
 STORES = ("postgres", "redis")  # what the others need until they have ended
@@ -159,23 +158,9 @@ class NativeCompose:
         return volumes
 
     def _postgres(self) -> list[str]:
-        """Do what the image does at its first start; return the server's command."""
         said, [data] = self.services["postgres"]["environment"], self._volumes("postgres").values()
-        programs, as_user = postgres_programs(), []
-        password = self.home("postgres") / "password"
-        password.touch(mode=0o600)
-        password.write_text(said["POSTGRES_PASSWORD"])
-        if os.geteuid() == 0:  # which PostgreSQL refuses to be
-            as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
-            for path in (data, password):
-                shutil.chown(path, "postgres", "postgres")
-        login = ["--username", said["POSTGRES_USER"], "--pwfile", str(password), "--auth", "scram-sha-256"]
-        self._once([*as_user, f"{programs}/initdb", "--pgdata", str(data), "--no-sync", *login])
-        create = f"CREATE DATABASE {said['POSTGRES_DB']}"
-        self._once([*as_user, f"{programs}/postgres", "--single", "-D", str(data), "postgres"], create)
-        port = str(self._ports["postgres", "5432"])
-        sockets = ["-c", "unix_socket_directories=", "-c", f"listen_addresses={LOOPBACK}"]
-        return [*as_user, f"{programs}/postgres", "-D", str(data), "-p", port, *sockets]
+        login = {"user": said["POSTGRES_USER"], "password": said["POSTGRES_PASSWORD"]}
+        return new_cluster(data, self._ports["postgres", "5432"], **login, database=said["POSTGRES_DB"])
 
 
 def interpolated(value: Any, variables: Mapping[str, str]) -> Any:
@@ -187,10 +172,3 @@ def interpolated(value: Any, variables: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: variables[found[1]], value)
     return value
-
-
-def postgres_programs() -> Path | None:
-    """Return the folder of PostgreSQL's server programs; Debian does not have them on PATH."""
-    found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return folders[-1] if folders else None

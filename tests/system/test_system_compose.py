@@ -16,8 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from compose_native import NativeCompose, postgres_programs
+from compose_native import NativeCompose
 from emulator_process import wait_until
+from postgres_server import postgres_programs
 
 from airflow_azml.demo.airflow_api import AirflowApi
 from airflow_azml.demo.follow import ENDED, DagRun
