@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client import blobs
-from airflow_azml.client.errors import InputError, NotFoundError, Reason, ServiceError
+from airflow_azml.client.errors import InputError, NotFoundError, ServiceError
+from airflow_azml.client.reasons import Reason
 from airflow_azml.client.service import Service
 
 if TYPE_CHECKING:

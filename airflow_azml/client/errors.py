@@ -1,19 +1,20 @@
 """What can go wrong, as exceptions that carry data.
 
 The policy: ``permanent`` says whether the same call can ever succeed. A permanent error (bad request, forbidden, not
-found, bad input) should fail the caller at once; any other may be retried. :func:`error_from` is the one place that
-understands the service's error answers: ARM, the data plane with its nested ``innerError``, flat model management,
-blob XML, plain text, and nothing at all.
+found, bad input) should fail the caller at once; any other may be retried, and ``cause`` says what a retry has to wait
+for. :func:`error_from` turns an error answer into its exception; an exception travels to another process as an event.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_azml.client.redact import excerpt, redact
+from airflow_azml.client.causes import Cause, cause_of
+from airflow_azml.client.reasons import Reason
+from airflow_azml.client.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 _STOPS = (".", "!", "?", ":", ";", "]")
@@ -33,10 +34,13 @@ class AzureMLError(Exception):
     :param retry_after: seconds that the service asks to wait.
     :param remedy: what a person can do about it.
     :param permanent: overrides the class's answer to "can a retry help?".
+    :param cause: what has to change before it can go well; by class, code and message when None.
     """
 
     permanent: bool = False
     remedy: str = ""
+    usual_cause: ClassVar[Cause | None] = None
+    """What errors of the class come from; None when only the service's words can tell."""
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class AzureMLError(Exception):
         retry_after: float | None = None,
         remedy: str | None = None,
         permanent: bool | None = None,
+        cause: Cause | None = None,
     ) -> None:
         self.message = redact(message)
         super().__init__(self.message)
@@ -63,8 +68,18 @@ class AzureMLError(Exception):
         self.retry_after = retry_after
         if remedy is not None:
             self.remedy = remedy
+        read = self._read_cause(code)
         if permanent is not None:
             self.permanent = permanent
+        elif read.lacks_capacity:  # the service refuses it by a 400, yet it may be granted later
+            self.permanent = False
+        self.cause = cause or (Cause.USER if self.permanent else read)
+
+    def _read_cause(self, code: str) -> Cause:
+        """Return what the class tells, or the service's words where they may know better."""
+        usual = self.usual_cause
+        said = cause_of(code, self.message) if usual in {None, Cause.TRANSIENT} else Cause.UNKNOWN
+        return said if usual is None or said.lacks_capacity else usual
 
     def __str__(self) -> str:
         reason = ": ".join(part for part in (self.code, self.message) if part) or "no reason given"
@@ -81,6 +96,7 @@ class AuthenticationError(AzureMLError):
     """No token, or a token that the service does not accept."""
 
     permanent = True
+    usual_cause = Cause.TRANSIENT  # where it is not permanent
     remedy = "Check tenant, client id, client secret and its expiry."
 
 
@@ -88,6 +104,7 @@ class PermissionDeniedError(AzureMLError):
     """The credential is known but may not do this (403)."""
 
     permanent = True
+    usual_cause = Cause.USER
     remedy = (
         "The service principal needs the role 'AzureML Data Scientist' on the workspace, and 'AzureML Compute "
         "Operator' to create or delete compute. A new role assignment can take some minutes to work."
@@ -98,10 +115,13 @@ class NotFoundError(AzureMLError):
     """There is no such thing (404)."""
 
     permanent = True
+    usual_cause = Cause.USER
 
 
 class ConflictError(AzureMLError):
     """The thing is in a state, or in use, that forbids this (409, 412). States change: a retry may help."""
+
+    usual_cause = Cause.TRANSIENT
 
 
 class InvalidRequestError(AzureMLError):
@@ -113,9 +133,13 @@ class InvalidRequestError(AzureMLError):
 class ThrottledError(AzureMLError):
     """Too many requests (429); ``retry_after`` holds the seconds that the service asks for."""
 
+    usual_cause = Cause.THROTTLED
+
 
 class ServiceError(AzureMLError):
     """The service failed (5xx, 408) or answered something that is no answer."""
+
+    usual_cause = Cause.TRANSIENT
 
 
 class ConnectionFailedError(AzureMLError):
@@ -125,12 +149,14 @@ class ConnectionFailedError(AzureMLError):
     """
 
     sent: bool = True
+    usual_cause = Cause.TRANSIENT
 
 
 class UntrustedHostError(AzureMLError):
     """A token or key was about to be sent to a host that is not of the configured cloud. Nothing was sent."""
 
     permanent = True
+    usual_cause = Cause.USER
     remedy = "If the host is right, configure the cloud (or the custom cloud's trusted hosts) in the connection."
 
 
@@ -147,6 +173,10 @@ class InputError(AzureMLError, ValueError):
     """
 
     permanent = True
+    usual_cause = Cause.USER
+    field: str = ""
+    value: object = None
+    rule: str = ""
 
     def __init__(self, field: str, value: object = None, rule: str = "") -> None:
         given = "" if value is None else f" {value!r}"
@@ -159,6 +189,43 @@ class InputError(AzureMLError, ValueError):
 
     def __str__(self) -> str:
         return self.message
+
+
+_FIELDS = (
+    "message",
+    "operation",
+    "status_code",
+    "code",
+    "request_id",
+    "url",
+    "details",
+    "retry_after",
+    "remedy",
+    "permanent",
+    "cause",
+)
+
+
+def to_event(error: AzureMLError) -> dict[str, Any]:
+    """Return the error as plain JSON, to be raised again in another process."""
+    return {"type": type(error).__name__, **{name: getattr(error, name) for name in _FIELDS}, "cause": str(error.cause)}
+
+
+def from_event(event: Mapping[str, Any]) -> AzureMLError:
+    """Read what :func:`to_event` wrote, be it of another release: a class that is not known is an AzureMLError."""
+    kind = next((kind for kind in _family(AzureMLError) if kind.__name__ == event.get("type")), AzureMLError)
+    error = kind.__new__(kind)
+    fields = {name: event[name] for name in _FIELDS if name in event}
+    fields["details"] = tuple((code, text) for code, text in fields.get("details") or ())
+    fields["cause"] = Cause(fields["cause"]) if fields.get("cause") in {*Cause} else None
+    AzureMLError.__init__(error, **fields)  # a subclass may take other arguments, which are in the message by now
+    return error
+
+
+def _family(kind: type[AzureMLError]) -> Iterator[type[AzureMLError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _family(child)
 
 
 _BY_STATUS: dict[int, type[AzureMLError]] = {
@@ -200,74 +267,3 @@ def error_from(
         retry_after=retry_after,
         permanent=True if status == 501 else None,  # noqa: PLR2004 - not implemented: no retry will help
     )
-
-
-class Reason:
-    """Code, message and details found in an error body, whatever its envelope."""
-
-    _XML_CODE: ClassVar = ("<Code>", "</Code>")
-    _XML_MESSAGE: ClassVar = ("<Message>", "</Message>")
-
-    def __init__(
-        self, code: str = "", message: str = "", details: tuple[tuple[str, str], ...] = (), request_id: str = ""
-    ) -> None:
-        self.code = code
-        self.message = message
-        self.details = details
-        self.request_id = request_id
-
-    @classmethod
-    def of(cls, body: str | object) -> Reason:
-        """Read an error body: text as it came, or JSON that is parsed already."""
-        if isinstance(body, str):
-            body = _parsed(body)
-        if isinstance(body, dict):
-            return cls._of_envelope(body)
-        text = excerpt(body if isinstance(body, str) else str(body or "")).strip()
-        if "<Code>" in text:
-            return cls(_between(text, *cls._XML_CODE), _between(text, *cls._XML_MESSAGE).split("\n")[0])
-        return cls(message=text)
-
-    @classmethod
-    def _of_envelope(cls, body: dict[str, Any]) -> Reason:
-        root: Any = body
-        while isinstance(root, dict) and root.get("error"):  # 2018-11-19 wraps twice: error.error
-            root = root["error"]
-        if not isinstance(root, dict):  # OAuth: {"error": "invalid_client", "error_description": "AADSTS..."}
-            return cls(str(root), str(body.get("error_description") or body.get("message") or ""))
-        deepest = _deepest(root)
-        rows = [row for row in root.get("details") or () if isinstance(row, dict)]
-        details = tuple((str(row.get("code") or ""), redact(str(row.get("message") or ""))) for row in rows)
-        message = str(deepest.get("message") or root.get("message") or "")
-        extra = [text for _, text in details if text and text not in message]
-        correlation = body.get("correlation")
-        request_id = (
-            str(correlation.get("RequestId") or correlation.get("request") or "")
-            if isinstance(correlation, dict)
-            else ""
-        )
-        code = str(deepest.get("code") or root.get("code") or "")
-        return cls(
-            code,
-            redact(" ".join([message, *extra]).strip()) or ("" if code else excerpt(str(body))),
-            details,
-            request_id,
-        )
-
-
-def _deepest(root: dict[str, Any]) -> dict[str, Any]:
-    inner = next((root[key] for key in ("innerError", "innererror") if isinstance(root.get(key), dict)), None)
-    return _deepest(inner) if inner and inner.get("code") else root
-
-
-def _parsed(body: str) -> object:
-    import json  # noqa: PLC0415 - only needed once something has failed
-
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body
-
-
-def _between(text: str, start: str, end: str) -> str:
-    return text.partition(start)[2].partition(end)[0]

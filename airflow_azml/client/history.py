@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client import versions
-from airflow_azml.client.errors import AzureMLError, InvalidRequestError, NotFoundError, Reason
+from airflow_azml.client.errors import AzureMLError, InvalidRequestError, NotFoundError
 from airflow_azml.client.experiments import HISTORY, Experiments
 from airflow_azml.client.names import check_run_id
+from airflow_azml.client.reasons import Reason
 from airflow_azml.client.service import Service
 
 if TYPE_CHECKING:
@@ -71,6 +73,19 @@ class Run:
             cancel_uri=str(raw.get("cancelUri") or ""),
             raw=raw,
         )
+
+    @property
+    def waits_for(self) -> str:
+        """What a queued run waits for, where the service tells."""
+        return str((self.raw.get("queueingInfo") or {}).get("message") or "")
+
+    @property
+    def began(self) -> float | None:
+        """When it began to run, Unix time; None when it has not."""
+        with contextlib.suppress(ValueError):  # none, or in no form that we know: whoever waits counts for itself
+            moment = datetime.fromisoformat(self.started)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return None
 
     @property
     def terminal(self) -> bool:

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_azml.client.errors import OperationFailedError, Reason
+from airflow_azml.client.errors import OperationFailedError
+from airflow_azml.client.reasons import Reason
 from airflow_azml.client.retries import retry_after_of
 
 if TYPE_CHECKING:

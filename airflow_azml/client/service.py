@@ -61,7 +61,8 @@ class Service:
                 found = find()
                 if found is not None:
                     return found
-                if error.permanent or not self.http.wait(attempt, error.retry_after):
+                refused = error.permanent or isinstance(error, InvalidRequestError)  # seconds do not mend a quota
+                if refused or not self.http.wait(attempt, error.retry_after):
                     raise
 
 
