@@ -133,9 +133,8 @@ class Airflow:
 
     def resume(self, deferred: Outcome, event: dict[str, Any]) -> Outcome:
         """Run the process that goes on after the trigger's event."""
-        return self.run_task(
-            deferred.task, next_method=deferred.message.next_method, next_kwargs=serialize({"event": event})
-        )
+        said = {"next_method": deferred.message.next_method, "next_kwargs": serialize({"event": event})}
+        return self.run_task(deferred.task, max_tries=deferred.task.retries, **said)
 
     def finish(self, outcome: Outcome) -> Outcome:
         """Run a task's trigger and resume it, when it is deferred."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from airflow_azml.client.causes import Cause, cause_of
 from airflow_azml.client.redact import excerpt, redact
 
 
@@ -18,12 +19,24 @@ class Reason:
     _XML_MESSAGE: ClassVar = ("<Message>", "</Message>")
 
     def __init__(
-        self, code: str = "", message: str = "", details: tuple[tuple[str, str], ...] = (), request_id: str = ""
+        self,
+        code: str = "",
+        message: str = "",
+        details: tuple[tuple[str, str], ...] = (),
+        request_id: str = "",
+        kind: str = "",
     ) -> None:
         self.code = code
         self.message = message
         self.details = details
         self.request_id = request_id
+        self.kind = kind
+
+    @property
+    def cause(self) -> Cause:
+        """Why it failed; the outermost code, such as UserError, counts where nothing else is known."""
+        said = cause_of(self.code, self.message)
+        return cause_of(self.kind) if said is Cause.UNKNOWN else said
 
     @classmethod
     def of(cls, body: str | object) -> Reason:
@@ -61,6 +74,7 @@ class Reason:
             redact(" ".join([message, *extra]).strip()) or ("" if code else excerpt(str(body))),
             details,
             request_id,
+            kind=str(root.get("code") or ""),
         )
 
 
