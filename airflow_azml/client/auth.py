@@ -111,6 +111,9 @@ class MsalTokens(ABC):
             if self._application is None:
                 self._application = self._build()
             return self._acquire(scope)
+        except requests.HTTPError as error:
+            status = error.response.status_code
+            raise ServiceError("no usable answer", operation="get a token", status_code=status, url=self._place) from error
         except requests.RequestException as error:
             raise no_answer(error, "get a token", self._place) from error
         except MsalError as error:  # the token service answered 5xx
@@ -122,15 +125,16 @@ class MsalTokens(ABC):
 
     def _refusal(self, answer: dict[str, Any]) -> AuthenticationError:
         reason = next(iter(str(answer.get("error_description") or "").splitlines()), "") or "no reason given"
+        error = answer.get("error") or ""  # what stands before a token service may answer an object here
         remedy = next((text for code, text in _REMEDIES.items() if code in reason), None)
         return AuthenticationError(
             reason,
             operation=f"get a token for {self._subject}",
-            code=str(answer.get("error") or ""),
+            code=error if isinstance(error, str) else "",
             request_id=str(answer.get("correlation_id") or ""),
             url=self._place,
             remedy=remedy,
-            permanent=answer.get("error") not in _PASSING,
+            permanent=str(error) not in _PASSING,
         )
 
 
@@ -160,7 +164,7 @@ class ConfidentialClient(MsalTokens):
     def _build(self) -> Any:
         import msal  # type: ignore[import-untyped]  # noqa: PLC0415 - not before the first call; it has no types
 
-        from airflow_azml.client.session import Session  # noqa: PLC0415 - likewise
+        from airflow_azml.client.session import TokenSession  # noqa: PLC0415 - likewise
 
         return msal.ConfidentialClientApplication(
             self._client_id,
@@ -168,7 +172,7 @@ class ConfidentialClient(MsalTokens):
             authority=self._place,
             # The host comes from our table or from the connection: no need to ask the public cloud whether it exists.
             instance_discovery=False,
-            http_client=Session(verify=self._verify),
+            http_client=TokenSession(verify=self._verify),
         )
 
 
@@ -265,6 +269,8 @@ class ManagedIdentity(MsalTokens):
                 resource=scope.removesuffix("/.default")
             )
         except OSError as error:  # requests' exceptions are OSErrors
+            if getattr(error, "response", None) is not None:  # it did answer
+                raise
             raise AuthenticationError(
                 f"no answer: {type(error).__name__}",
                 operation=f"get a token for {self._subject}",
@@ -276,7 +282,7 @@ class ManagedIdentity(MsalTokens):
     def _build(self) -> Any:
         import msal  # noqa: PLC0415 - not before the first call
 
-        from airflow_azml.client.session import Session  # noqa: PLC0415 - likewise
+        from airflow_azml.client.session import TokenSession  # noqa: PLC0415 - likewise
 
         kind = "resource_id" if self._identity.startswith("/") else "client_id"
         identity = (
@@ -284,7 +290,7 @@ class ManagedIdentity(MsalTokens):
             if self._identity
             else msal.SystemAssignedManagedIdentity()
         )
-        session = Session(timeout=(3, 30))
+        session = TokenSession(timeout=(3, 30))
         session.trust_env = False  # the endpoint is on this very machine: no proxy knows the way to it
         return msal.ManagedIdentityClient(identity, http_client=session)
 

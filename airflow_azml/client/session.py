@@ -6,6 +6,7 @@ never by a DAG file.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import requests
@@ -14,6 +15,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from airflow_azml.client.clouds import host_of
 from airflow_azml.client.errors import ConnectionFailedError
+from airflow_azml.client.retries import RetryPolicy, retry_after_of
 
 _POOL = 16
 """Connections kept per host: as many as a triggerer's private executor has threads."""
@@ -50,10 +52,44 @@ class Session(requests.Session):
         return super().request(method, url, **kwargs)
 
 
+class TokenSession(Session):
+    """What msal sends through, which repeats nothing: asking again for a token does no harm.
+
+    :param policy: how patiently.
+
+    Raises requests' HTTPError when the last answer is one of those that pass.
+    """
+
+    def __init__(self, *, policy: RetryPolicy | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._policy = policy or RetryPolicy(tries=4, base=0.5)
+
+    def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        """Send a request until it is answered."""
+        attempt = 0
+        while True:
+            attempt += 1
+            last, wait = attempt >= self._policy.tries, None
+            try:
+                response = super().request(method, url, **kwargs)
+            except requests.RequestException as error:
+                # Who could not be connected to in time has cost much time already; a certificate stays what it is.
+                if last or isinstance(error, requests.ConnectTimeout) or _refuses_certificate(error):
+                    raise
+            else:
+                wait = retry_after_of(response.headers)
+                if not self._policy.answered(str(method), response.status_code, "always", wait):
+                    return response
+                if last or (wait or 0) > self._policy.cap:
+                    raise requests.HTTPError(f"HTTP {response.status_code}", response=response)
+            time.sleep(self._policy.delay(attempt, wait))
+
+
 def no_answer(error: requests.RequestException, operation: str, url: str) -> ConnectionFailedError:
     """Say why there was no answer, and whether the request may have arrived."""
-    cause = getattr(error.args[0], "reason", None) if error.args else None
+    cause = _cause(error)
     tls = isinstance(error, requests.exceptions.SSLError)
+    refused = _refuses_certificate(error)
     failed = ConnectionFailedError(
         str(cause or error),
         operation=operation,
@@ -62,13 +98,23 @@ def no_answer(error: requests.RequestException, operation: str, url: str) -> Con
         remedy=f"Check that {host_of(url)} is the right host and that its certificate authority is known."
         if tls
         else None,
-        permanent=tls,
+        permanent=refused,
     )
     never_connected = isinstance(error, requests.ConnectTimeout) or isinstance(
         cause, NewConnectionError | ConnectTimeoutError
     )
-    failed.sent = not (never_connected or tls)
+    failed.sent = not (never_connected or refused)
     return failed
+
+
+def _cause(error: requests.RequestException) -> Any:
+    return getattr(error.args[0], "reason", None) if error.args else None
+
+
+def _refuses_certificate(error: requests.RequestException) -> bool:
+    """Say whether it is the certificate: any other error of TLS may be a connection that was cut, at any moment."""
+    said = str(_cause(error) or error).casefold()  # the error's own text has the URL in it, which may say anything
+    return isinstance(error, requests.exceptions.SSLError) and "certificate" in said
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -12,18 +12,21 @@ import requests
 from airflow_azml.client.auth import ClientSecret, StaticToken
 from airflow_azml.client.clouds import CLOUDS, cloud_named, custom_cloud
 from airflow_azml.client.errors import AuthenticationError, ConnectionFailedError, InputError, ServiceError
+from airflow_azml.client.retries import RetryPolicy
 
 LOGIN = "https://login.microsoftonline.com/tenant"
+CONFIGURATION = {
+    "token_endpoint": f"{LOGIN}/oauth2/v2.0/token",
+    "authorization_endpoint": f"{LOGIN}/a",
+    "issuer": LOGIN,
+}
 ARM, ML = "https://management.azure.com/.default", "https://ml.azure.com/.default"
 
 
 @pytest.fixture
 def endpoint(requests_mock):
     """A token endpoint that counts what it hands out."""
-    requests_mock.get(
-        f"{LOGIN}/v2.0/.well-known/openid-configuration",
-        json={"token_endpoint": f"{LOGIN}/oauth2/v2.0/token", "authorization_endpoint": f"{LOGIN}/a", "issuer": LOGIN},
-    )
+    requests_mock.get(f"{LOGIN}/v2.0/.well-known/openid-configuration", json=CONFIGURATION)
     issued = []
 
     def answer(request, _):
@@ -32,6 +35,12 @@ def endpoint(requests_mock):
 
     requests_mock.post(f"{LOGIN}/oauth2/v2.0/token", json=answer)
     return issued
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Nothing waits before a repetition."""
+    monkeypatch.setattr(RetryPolicy, "delay", lambda *_: 0.0)
 
 
 def secret(**options):
@@ -93,7 +102,7 @@ def test_a_wrong_secret_gives_the_endpoints_reason(requests_mock):
     assert error.permanent
 
 
-@pytest.mark.usefixtures("endpoint")
+@pytest.mark.usefixtures("endpoint", "at_once")
 def test_a_token_service_that_is_busy_is_worth_a_retry(requests_mock):
     """Not every refusal is about the credential."""
     requests_mock.post(f"{LOGIN}/oauth2/v2.0/token", status_code=400, json={"error": "temporarily_unavailable"})
@@ -106,6 +115,34 @@ def test_a_token_service_that_is_busy_is_worth_a_retry(requests_mock):
     assert not caught.value.permanent
 
 
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(
+    "passing",
+    [
+        {"status_code": 429, "json": {"error": {"code": "TooManyRequests"}}, "headers": {"Retry-After": "1"}},
+        {"status_code": 500},
+        {"status_code": 504, "text": "<html>"},
+        {"exc": requests.ConnectionError("reset")},
+        {"exc": requests.exceptions.SSLError("EOF occurred in violation of protocol")},
+    ],
+)
+def test_a_passing_fault_of_the_token_service_is_waited_out(requests_mock, passing):
+    """A bad answer to either of the two requests on the way to a token fails no task."""
+    token = {"json": {"access_token": "token", "token_type": "Bearer", "expires_in": 3599}}
+    requests_mock.get(f"{LOGIN}/v2.0/.well-known/openid-configuration", [passing, {"json": CONFIGURATION}])
+    requests_mock.post(f"{LOGIN}/oauth2/v2.0/token", [passing, passing, token])
+    assert secret().token(ARM) == "token"
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_a_refusal_in_nobodys_format_is_still_a_refusal(requests_mock):
+    """A gateway before the token service may answer an object where OAuth has a word."""
+    requests_mock.post(f"{LOGIN}/oauth2/v2.0/token", status_code=403, json={"error": {"code": "Forbidden"}})
+    with pytest.raises(AuthenticationError) as caught:
+        secret().token(ARM)
+    assert caught.value.permanent
+
+
 def test_an_unknown_tenant_is_an_authentication_error(requests_mock):
     """The tenant's configuration that is not there is said as such."""
     requests_mock.get(
@@ -115,6 +152,7 @@ def test_an_unknown_tenant_is_an_authentication_error(requests_mock):
         secret().token(ARM)
 
 
+@pytest.mark.usefixtures("at_once")
 def test_no_token_service_is_a_connection_error(requests_mock):
     """A login host that does not answer is worth a retry; one whose certificate is unknown is not."""
     requests_mock.get(f"{LOGIN}/v2.0/.well-known/openid-configuration", exc=requests.ConnectionError("refused"))

@@ -80,6 +80,16 @@ def test_a_bad_certificate_is_said_at_once(client, requests_mock):
     assert len(attempts(requests_mock)) == 1
 
 
+def test_a_connection_cut_within_tls_may_have_brought_the_request(client, requests_mock):
+    """Only a refused certificate is for good and before the request; TLS also tells of a connection that was lost."""
+    requests_mock.post(URL, exc=requests.exceptions.SSLError("EOF occurred in violation of protocol"))
+    with pytest.raises(errors.ConnectionFailedError) as caught:
+        client.transport.request("POST", URL, operation="start run")
+    assert caught.value.sent
+    assert not caught.value.permanent
+    assert len(attempts(requests_mock)) == 1
+
+
 def test_it_gives_up(client, requests_mock):
     """After the last try the service's reason is raised."""
     requests_mock.get(URL, status_code=500, json={"error": {"code": "Boom", "message": "no luck"}})
