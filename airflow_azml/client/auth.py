@@ -113,7 +113,7 @@ class MsalTokens(ABC):
             return self._acquire(scope)
         except requests.HTTPError as error:
             status = error.response.status_code
-            raise ServiceError("no usable answer", operation="get a token", status_code=status, url=self._place) from error
+            raise ServiceError("no token now", operation="get a token", status_code=status, url=self._place) from error
         except requests.RequestException as error:
             raise no_answer(error, "get a token", self._place) from error
         except MsalError as error:  # the token service answered 5xx
