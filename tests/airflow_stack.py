@@ -31,7 +31,7 @@ PARTS = ("api-server", "scheduler", "triggerer", "dag-processor")
 WITHOUT_LOG_SERVER = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
 START = 240.0  # seconds, on a busy machine
 # How soon the death of a part is noticed. Seconds, where Airflow's defaults are 30 to 300.
-NOTICE = 10
+NOTICE = 15
 QUICK = {
     "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": 1,
     "SCHEDULER__JOB_HEARTBEAT_SEC": 1,
@@ -215,10 +215,10 @@ def _listens(port: int) -> bool:
 
 def ended(api: StackApi, dag_id: str, run_id: str, seconds: float = 120) -> str:
     """Wait until a dag run has ended and return its state."""
-    wait_until(lambda: api.run_state(dag_id, run_id) in {"success", "failed"}, seconds)
+    wait_until(lambda: api.run_state(dag_id, run_id) in {"success", "failed"}, seconds, every=1)
     return api.run_state(dag_id, run_id)
 
 
 def parsed(api: StackApi, dag_id: str) -> None:
     """Wait until the dag-processor has read a DAG; raise AirflowApiError when files cannot be imported."""
-    wait_until(lambda: api.knows(dag_id), START)
+    wait_until(lambda: api.knows(dag_id), START, every=1)

@@ -25,13 +25,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Any, seconds: float = 60) -> Any:
-    """Return the condition's first true value; fail when there is none in time."""
+def wait_until(condition: Any, seconds: float = 60, every: float = 0.1) -> Any:
+    """Return the condition's first true value, looking every so many seconds; fail when there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
             return value
-        time.sleep(0.1)
+        time.sleep(every)
     raise AssertionError(f"not within {seconds} s: {condition}")
 
 

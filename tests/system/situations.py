@@ -1,0 +1,151 @@
+"""What the system tests tell their stories with: a dag run, what it has in the emulator, and what befalls it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+import requests
+from airflow_stack import AirflowStack, ended
+from emulator_process import EmulatorProcess, wait_until
+
+ACTIVE = {"NotStarted", "Queued", "Preparing", "Starting", "Running", "Finalizing", "CancelRequested"}
+PATIENCE = 150  # seconds, on a machine where many situations take place at the same time
+LONG = 600  # seconds that a call is held up: longer than anybody waits
+
+
+@dataclass(frozen=True)
+class World:
+    """An Airflow and an emulator.
+
+    :param gates: folder in which each situation has a folder of its own.
+    """
+
+    stack: AirflowStack
+    emulator: EmulatorProcess
+    gates: Path
+
+    def situation(self, dag_id: str, **like: str) -> Situation:
+        """Start a dag run.
+
+        :param like: `experiment` and `gate` of another situation, to share its runs' fate.
+        """
+        name = f"{dag_id}-{uuid4().hex[:8]}"
+        (self.gates / name).mkdir()
+        conf = {"experiment": name, "gate": str(self.gates / name / "open"), **like}
+        return Situation(self, dag_id, self.stack.api.trigger(dag_id, conf=conf), **conf)
+
+    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Use the emulator's own switches."""
+        answer = requests.request(method, f"{self.emulator.url}/_emulator{path}", json=body, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One dag run of a DAG with one task, `run`; the runs in Azure ML are those of its own experiment."""
+
+    world: World
+    dag_id: str
+    run_id: str
+    experiment: str
+    gate: str
+
+    # What is.
+
+    def runs(self) -> dict[str, str]:
+        """Return the status of each run in the emulator, the oldest first."""
+        every = self.world.control("GET", "/runs")["value"]
+        return {run["runId"]: run["status"] for run in every if run["experimentName"] == self.experiment}
+
+    def task(self) -> str:
+        """Return the task's state."""
+        return self.world.stack.api.state(self.dag_id, self.run_id, "run")
+
+    def processes(self, run: str) -> list[int]:
+        """Return the process ids of a run's script and of the program that it has started."""
+        pids = Path(self.gate).with_name(f"{run}.pids")
+        return [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
+
+    # What is waited for.
+
+    def until_task(self, *states: str) -> None:
+        """Wait until the task has one of the states."""
+        until(lambda: self.task() in states, lambda: f"{self.task()}, not {states}\n{self.log()}")
+
+    def until_running(self, count: int = 1) -> str:
+        """Wait until the last of so many runs is running, its script too; return its id."""
+        until(lambda: [*self.runs().values()][count - 1 :] == ["Running"], lambda: f"{self.runs()}\n{self.log()}")
+        last = list(self.runs())[-1]
+        until(lambda: self.processes(last))
+        return last
+
+    def until_waiting(self) -> str:
+        """Wait until the run is running and the task waits for it; return the run's id."""
+        run = self.until_running()
+        if self.dag_id.endswith("_deferred"):
+            self.until_task("deferred")
+        return run
+
+    def ends(self, state: str, runs: dict[str, int]) -> None:
+        """Wait for the dag run's end; it must be this one, with exactly so many runs of each status, and no process."""
+        assert ended(self.world.stack.api, self.dag_id, self.run_id, PATIENCE) == state, self.log()
+        until(lambda: not ACTIVE & set(self.runs().values()), lambda: f"{self.runs()}", seconds=30)
+        assert Counter(self.runs().values()) == runs, self.log()
+        assert not [run for run in self.runs() if alive(self.processes(run))]
+
+    def is_cancelled(self, run: str) -> None:
+        """Wait half a minute until a run is seen canceled, with every process of it gone."""
+        until(lambda: self.runs()[run] == "Canceled", lambda: f"{self.runs()}\n{self.log()}", seconds=30)
+        until(lambda: not alive(self.processes(run)), seconds=10)
+
+    def log(self) -> str:
+        """Return what the tries of the task have told."""
+        folder = self.world.stack.home / "logs" / f"dag_id={self.dag_id}" / f"run_id={self.run_id}"
+        return "\n".join(f"{path}:\n{path.read_text()}" for path in sorted(folder.rglob("*.log*")))
+
+    # What befalls it.
+
+    def open(self, code: int = 0) -> None:
+        """Let the scripts end, with this exit code; scripts that start later too."""
+        Path(self.gate).write_text(str(code))
+
+    def fault(self, path: str, **fault: Any) -> str:
+        """Let calls go wrong whose path matches; return the fault's id."""
+        return str(self.world.control("POST", "/faults", {"path": path, **fault})["id"])
+
+    def until_met(self, fault: str) -> None:
+        """Wait until a call has met the fault."""
+        until(lambda: any(one["id"] == fault and one["met"] for one in self._faults()), self.log)
+
+    def kill_worker(self) -> None:
+        """Send SIGKILL to the task's process and to its supervisor."""
+        self.world.stack.kill_task(self.dag_id, "run", self.run_id)
+
+    def clear(self) -> None:
+        """Clear the task."""
+        self.world.stack.api.clear(self.dag_id, self.run_id, "run")
+
+    def _faults(self) -> list[dict[str, Any]]:
+        return list(self.world.control("GET", "/faults")["value"])
+
+
+def until(condition: Callable[[], Any], why: Callable[[], str] = str, seconds: float = PATIENCE) -> None:
+    """Wait until something is so; a failure tells why it was not. It looks once a second: many look at the same time."""
+    with suppress(AssertionError):
+        wait_until(condition, seconds, every=1)
+        return
+    raise AssertionError(f"not within {seconds} s: {why()}")
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Return those processes that are still there and no zombies."""
+    found = [process for process in psutil.process_iter(["status"]) if process.pid in pids]
+    return [process.pid for process in found if process.info["status"] != psutil.STATUS_ZOMBIE]

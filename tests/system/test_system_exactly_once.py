@@ -1,0 +1,157 @@
+"""A worker dies, an answer is lost, a person clears the task: the runs in the emulator are counted.
+
+All of these situations take place at the same time, on one Airflow; each looks only at its own experiment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from situations import LONG, World, until
+
+TOGETHER = True
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+both_waits = pytest.mark.parametrize("wait", ["sync", "deferred"])
+
+
+def test_worker_killed_before_the_post(world: World) -> None:
+    """Nothing was sent yet: the next try starts the one run."""
+    it = world.situation("retries_sync")
+    it.until_met(it.fault(f"/experiments/{it.experiment}$", delay=LONG))
+    it.kill_worker()
+    it.open()
+    it.ends("success", {"Completed": 1})
+
+
+@both_waits
+def test_worker_killed_during_the_post(world: World, wait: str) -> None:
+    """The request has done its work, the answer never came: the next try adopts the run."""
+    it = world.situation(f"retries_{wait}")
+    it.until_met(it.fault(f"/{it.experiment}/startrun", delay=LONG, afterWork=True))
+    it.until_running()
+    it.kill_worker()
+    it.open()
+    it.ends("success", {"Completed": 1})
+
+
+def test_worker_killed_right_after_the_post(world: World) -> None:
+    """The answer came, and nothing else was done yet: the next try adopts the run."""
+    it = world.situation("retries_sync")
+    it.until_met(it.fault(f"/{it.experiment}/startrun", delay=4, afterWork=True))
+    it.until_met(it.fault(it.until_running(), delay=LONG))
+    it.kill_worker()
+    it.open()
+    it.ends("success", {"Completed": 1})
+
+
+def test_worker_killed_while_waiting(world: World) -> None:
+    """The next try waits for the run that the killed one has waited for."""
+    it = world.situation("retries_sync")
+    it.until_waiting()
+    it.kill_worker()
+    it.until_task("up_for_retry", "queued")
+    it.until_task("running")
+    it.open()
+    it.ends("success", {"Completed": 1})
+
+
+@both_waits
+def test_worker_killed_while_collecting_results(world: World, wait: str) -> None:
+    """The run has completed, its metrics are being read: the next try reads them again and starts nothing."""
+    it = world.situation(f"retries_{wait}")
+    fault = it.fault(f"/metric/.*/{it.until_waiting()}/", delay=LONG)
+    it.open()
+    it.until_met(fault)
+    it.kill_worker()
+    it.ends("success", {"Completed": 1})
+
+
+def test_worker_killed_for_good_and_cleared(world: World) -> None:
+    """Without retries the run goes on, for nobody can cancel it; the new run of the cleared task ends it."""
+    it = world.situation("plain_sync")
+    left = it.until_waiting()
+    it.kill_worker()
+    it.until_task("failed")
+    assert it.runs() == {left: "Running"}
+    it.clear()
+    it.until_running(2)
+    it.is_cancelled(left)
+    it.open()
+    it.ends("success", {"Canceled": 1, "Completed": 1})
+
+
+LOST: dict[str, dict[str, Any]] = {
+    "500": {"status": 500, "afterWork": True},
+    "503": {"status": 503, "afterWork": True},
+    "reset": {"connection": "reset", "afterWork": True},
+    "timeout": {"delay": LONG, "afterWork": True},
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_post_is_answered_with_an_error_after_it_has_worked(world: World, lost: str) -> None:
+    """The very try that sent it looks, and finds the run; nothing was retried by Airflow."""
+    it = world.situation("plain_sync")
+    fault = it.fault(f"/{it.experiment}/startrun", **LOST[lost])
+    it.until_met(fault)
+    it.open()
+    it.ends("success", {"Completed": 1})
+
+
+@both_waits
+def test_cleared_while_waiting(world: World, wait: str) -> None:
+    """A person wants it done again: the run is cancelled, and only then there is a second one."""
+    it = world.situation(f"plain_{wait}")
+    first = it.until_waiting()
+    it.clear()
+    it.until_running(2)
+    assert it.runs()[first] == "Canceled"
+    it.open()
+    it.ends("success", {"Canceled": 1, "Completed": 1})
+
+
+@both_waits
+def test_cleared_after_success(world: World, wait: str) -> None:
+    """The result is not taken over: there is a second run."""
+    it = world.situation(f"plain_{wait}")
+    it.open()
+    it.ends("success", {"Completed": 1})
+    it.clear()
+    it.ends("success", {"Completed": 2})
+
+
+def test_cleared_after_failure(world: World) -> None:
+    """The failed run stays as it is, a second one completes."""
+    it = world.situation("plain_sync")
+    it.open(code=1)
+    it.ends("failed", {"Failed": 1})
+    it.open()
+    it.clear()
+    it.ends("success", {"Failed": 1, "Completed": 1})
+
+
+@both_waits
+def test_retries_of_a_script_that_fails(world: World, wait: str) -> None:
+    """Each of the three tries has a run of its own."""
+    it = world.situation(f"retries_{wait}")
+    it.open(code=1)
+    it.ends("failed", {"Failed": 3})
+
+
+def test_two_dag_runs_at_the_same_time(world: World) -> None:
+    """They do not share a run."""
+    it = world.situation("plain_sync")
+    other = world.situation("plain_sync", experiment=it.experiment, gate=it.gate)
+    until(lambda: list(it.runs().values()) == ["Running"] * 2, it.log)
+    it.open()
+    it.ends("success", {"Completed": 2})
+    other.ends("success", {"Completed": 2})
+
+
+def test_mapped_tasks(world: World) -> None:
+    """Each has a run of its own."""
+    it = world.situation("mapped_sync")
+    until(lambda: list(it.runs().values()) == ["Running"] * 3, it.log)
+    it.open()
+    it.ends("success", {"Completed": 3})
