@@ -1,9 +1,10 @@
 # What a person does with this repository. Needs git, make and Python 3.11 with venv and pip; uses uv when it is there.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up env test smoke lint conformance bench dist clean
+.PHONY: help venv demo up env test faults smoke lint conformance bench dist clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
+N ?= 200
 BIN := .venv/bin
 UV := $(shell command -v uv)
 NEW_VENV := $(if $(UV),uv venv --quiet --python $(PYTHON) .venv,$(PYTHON) -m venv .venv)
@@ -22,6 +23,9 @@ env: .env  ## the secrets of docker-compose.yaml, made once: then `docker compos
 
 test: venv  ## all tests: unit, emulator and system tests with a real Airflow; prints the coverage
 	$(BIN)/pytest --cov --cov-report=term
+
+faults: venv  ## hundreds of pipelines over a bad network, among processes that are killed; N=50 pipelines, SEED=7
+	@PYTHONPATH=tests $(BIN)/python tests/faults/campaign.py --pipelines $(N) $(if $(SEED),--seed $(SEED))
 
 smoke: venv  ## the wheel alone on the oldest supported Airflow and the newest supported Python
 	$(BIN)/pytest -m smoke tests/packaging
