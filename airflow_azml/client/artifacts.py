@@ -1,8 +1,14 @@
-"""Artifacts: the files that a run has written to ``outputs`` and ``logs``, and others that are uploaded beside them."""
+"""Artifacts: the files that a run has written to ``outputs`` and ``logs``, and others that are uploaded beside them.
+
+Whoever can write a run can name its files: what is downloaded stays below its folder and within its limits.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +18,7 @@ from airflow_azml.client.reasons import Reason
 from airflow_azml.client.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from airflow_azml.client.history import Run
 
@@ -21,6 +27,10 @@ ORIGIN = "ExperimentRun"
 LOCAL = "LocalUpload"
 _BATCH = 500
 """Paths per request; no limit is published."""
+MAX_BYTES, MAX_FILES = 50 << 30, 10_000
+"""What is downloaded at most unless asked for: less than fills a worker's disk."""
+_UNSAFE = re.compile(r"[\\\x00-\x1f\x7f]|^[A-Za-z]:")
+"""Backslashes, control characters and drive letters: parts of a name here, of a path elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +61,44 @@ class Artifacts(Service):
             self.http.signed(str(row.get("contentUri") or ""))
         return any(_is_below(str(row.get("path") or clean(path)), clean(path)) for row in found)
 
-    def download(self, run: Run, path: str, folder: str | Path) -> Path:
-        """Stream a file of the run to the same path below a folder, and return where it is."""
-        target = _target(Path(folder), clean(path))
-        url = self.regional(ARTIFACT, "artifacts", ORIGIN, container_of(run), "contentinfo")
-        info = self.http.json("GET", url, operation="find artifact", params={"path": clean(path)})
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.http.download(str(info["contentUri"]), target, operation="download artifact")
-        return target
+    def download(self, run: Run, path: str, folder: str | Path, *, max_bytes: int = MAX_BYTES) -> Path:
+        """Stream a file of the run to the same path below a folder, and return where it is.
 
-    def download_all(self, run: Run, prefix: str, folder: str | Path) -> tuple[Path, ...]:
-        """Stream the run's files below a prefix, or all of them, to the same paths below a folder."""
-        return tuple(self.download(run, artifact.path, folder) for artifact in self.list(run, prefix))
+        :param max_bytes: InputError when it is larger.
+        """
+        return self._download(run, clean(path), Path(folder), 0, max_bytes)
+
+    def download_all(self, run: Run, prefix: str, folder: str | Path, **limits: int) -> tuple[Path, ...]:
+        """Stream the run's files below a prefix, or all of them, to a folder; limits as in :meth:`downloads`."""
+        return tuple(file for _, file in self.downloads(run, prefix, folder, **limits))
+
+    def downloads(
+        self,
+        run: Run,
+        prefix: str,
+        folder: str | Path,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_files: int = MAX_FILES,
+    ) -> Iterator[tuple[str, Path]]:
+        """Stream the run's files to the same paths below a folder; yield each path and its file as soon as it is there.
+
+        Nothing is downloaded when there are too many, or when a path leads out of the folder or is the same as another
+        on some file system: InputError.
+
+        :param max_bytes: of all files together, as they are written; InputError when there are more.
+        :param max_files: at most so many.
+        """
+        paths = [artifact.path for artifact in islice(self.list(run, prefix), max_files + 1)]
+        if len(paths) > max_files:
+            rule = f"run {run.id} has more files than that below '{prefix}': allow more, or name a folder with fewer"
+            raise InputError("max_files", max_files, rule)
+        check_paths(paths)
+        received = 0
+        for path in paths:
+            file = self._download(run, path, Path(folder), received, max_bytes)
+            received += file.stat().st_size
+            yield path, file
 
     def upload(self, run: Run, source: str | Path, path: str) -> tuple[str, ...]:
         """Stream a file, or a folder's files, to a path of the run, such as ``outputs/report``; return their paths."""
@@ -94,6 +130,20 @@ class Artifacts(Service):
             if _is_below(path, prefix.strip("/")):
                 yield Artifact(path, row)
 
+    def _download(self, run: Run, path: str, folder: Path, received: int, max_bytes: int) -> Path:
+        target = _target(folder, path)
+
+        def check(size: int) -> None:
+            if received + size > max_bytes:
+                rule = f"bytes are not enough for the files of run {run.id}, up to {path}: allow more, or name fewer"
+                raise InputError("max_bytes", max_bytes, rule)
+
+        url = self.regional(ARTIFACT, "artifacts", ORIGIN, container_of(run), "contentinfo")
+        info = self.http.json("GET", url, operation="find artifact", params={"path": path})
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.http.download(str(info["contentUri"]), target, operation="download artifact", check=check)
+        return target
+
 
 def _place(places: Mapping[str, Any], path: str) -> str:
     """Return the SAS URL that was given for a path, or raise the reason why none was."""
@@ -114,9 +164,29 @@ def container_of(run: Run) -> str:
 def clean(path: str) -> str:
     """Return a path in a run in its one spelling, or raise InputError when it leads out of the run."""
     parts = PurePosixPath(path.replace("\\", "/").strip("/")).parts
-    if not parts or ".." in parts:
+    if not parts or ".." in parts or _UNSAFE.search("/".join(parts)):
         raise InputError("path", path, "must be a path below the run, such as outputs/model")
     return "/".join(parts)
+
+
+def check_paths(paths: Iterable[str]) -> None:
+    """Raise InputError unless each path is one below its folder, and no two are one file, or file and folder.
+
+    File systems fold names: case on most desktops, Unicode's forms on some. What they fold onto each other would
+    silently be one file, written by whoever comes last.
+    """
+    files: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for path in paths:
+        parts = path.split("/")
+        if _UNSAFE.search(path) or not {"", ".", ".."}.isdisjoint(parts):
+            raise InputError("path", path, "the run has a file of this name, which may lead out of the folder: refused")
+        folded = unicodedata.normalize("NFC", path).casefold()
+        above = [folded[:end] for end, letter in enumerate(folded) if letter == "/"]
+        if other := files.get(folded) or folders.get(folded) or next(filter(None, map(files.get, above)), None):
+            raise InputError("path", path, f"is the same place as {other!r} on some file systems: download them apart")
+        files[folded] = path
+        folders.update(dict.fromkeys(above, path))
 
 
 def _is_below(path: str, prefix: str) -> bool:
@@ -126,6 +196,6 @@ def _is_below(path: str, prefix: str) -> bool:
 def _target(folder: Path, path: str) -> Path:
     """Join, and make sure that neither the path nor a link on the way leads out of the folder."""
     target = folder.resolve() / path
-    if not target.resolve().is_relative_to(folder.resolve()):
+    if not target.parent.resolve().is_relative_to(folder.resolve()):
         raise InputError("path", path, f"leads out of {folder}")
     return target

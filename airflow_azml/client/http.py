@@ -97,7 +97,7 @@ class Transport:
         self._on_secret = on_secret
         self._policy = policy or RetryPolicy()
         self._sleep = sleep
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a killed task cancels its run in a signal handler, amid anything
         self._seen: dict[str, str] = {}
 
     def request(
@@ -205,11 +205,16 @@ class Transport:
         self._sleep(self._policy.delay(attempt, retry_after))
         return True
 
-    def download(self, url: str, target: Path, *, operation: str) -> None:
-        """Stream what a SAS URL points to into a file, which appears only when it is whole."""
+    def download(
+        self, url: str, target: Path, *, operation: str, check: Callable[[int], None] = lambda _received: None
+    ) -> None:
+        """Stream what a SAS URL points to into a file, which appears only when it is whole.
+
+        :param check: called with the bytes received so far, unpacked, before they are written; may raise.
+        """
         from requests import RequestException  # noqa: PLC0415 - not before the first call
 
-        part = target.with_name(f"{target.name}.part")
+        part = target.with_name(f".{uuid.uuid4().hex}.part")  # a name that no file of the run has
         attempt = 0
         while True:
             attempt += 1
@@ -218,14 +223,17 @@ class Transport:
                     self.request("GET", self.signed(url), operation=operation, auth=None, stream=True) as response,
                     part.open("wb") as file,
                 ):
-                    file.writelines(response.iter_content(_PIECE))
+                    for piece in response.iter_content(_PIECE):
+                        check(file.tell() + len(piece))
+                        file.write(piece)
+                part.replace(target)
             except RequestException as error:
-                part.unlink(missing_ok=True)
                 if not self.wait(attempt, None):
                     raise ConnectionFailedError(f"broke off: {error}", operation=operation, url=url) from error
             else:
-                part.replace(target)
                 return
+            finally:
+                part.unlink(missing_ok=True)
 
     def token(self, scope: str, *, rejected: str | None = None) -> str:
         """Return a bearer token for a service that is called with a header of its own."""
