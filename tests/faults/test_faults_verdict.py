@@ -18,7 +18,7 @@ def run(run_id: str, status: str = "Completed", begun: int = 0, ended: int | Non
 
 
 def left(*runs: dict[str, Any], models: tuple[str, ...] = (), **more: Any) -> Left:
-    return Left(**{"runs": {"p1": runs}, "models": {"p1": models}, "computes": ["shared"], "processes": [], **more})
+    return Left(**{"runs": {"p1": runs}, "models": {"p1": models}, "resources": ["shared"], "processes": [], **more})
 
 
 def test_a_good_end_is_called_one() -> None:
@@ -56,9 +56,9 @@ def test_what_is_missing_is_seen(pipeline: Pipeline, found: Left) -> None:
     assert verdict.lost(pipeline, found)
 
 
-@pytest.mark.parametrize("more", [{"computes": ["shared", "c-p1"]}, {"processes": ["python train.py"]}])
+@pytest.mark.parametrize("more", [{"resources": ["shared", "c-p1"]}, {"processes": ["python train.py"]}])
 def test_what_still_costs_is_seen(more: dict[str, Any]) -> None:
-    """Active runs, clusters that were to be deleted and processes of scripts are named."""
+    """Active runs, clusters and endpoints that were to be deleted and processes of scripts are named."""
     assert len(verdict.left_running(left(run("r0", "Running"), **more))) == 2
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
 FAILING = "fault_failing"  # the DAG whose script fails
+SHARED = "shared"  # the compute that stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,13 @@ class Left:
 
     :param runs: of every experiment, as the emulator has them.
     :param models: names of the models that have versions, with their versions.
-    :param computes: names of the computes.
+    :param resources: names of the computes and endpoints.
     :param processes: command lines of scripts that still run.
     """
 
     runs: Mapping[str, Sequence[Mapping[str, Any]]]
     models: Mapping[str, Sequence[str]]
-    computes: Sequence[str]
+    resources: Sequence[str]
     processes: Sequence[str]
 
 
@@ -113,6 +114,6 @@ def doubled(pipeline: Pipeline, left: Left) -> str:
 
 
 def left_running(left: Left) -> list[str]:
-    """Name everything that still costs: active runs, clusters that were to be deleted, processes of scripts."""
+    """Name all that still costs: active runs, clusters and endpoints that were to be deleted, processes of scripts."""
     runs = [run["runId"] for runs in left.runs.values() for run in runs if run["status"] not in TERMINAL]
-    return [*runs, *(name for name in left.computes if name != "shared"), *left.processes]
+    return [*runs, *(name for name in left.resources if name != SHARED), *left.processes]

@@ -1,15 +1,17 @@
 """The pipelines of the fault campaign: four kinds, one dag run a pipeline, which is known by the dag run's id.
 
 They are written as a careful user would write them: retries, no other precaution. The cluster `shared` is made sure of
-by every pipeline; those that have a cluster of their own delete it.
+by every pipeline; those that have a cluster or an endpoint of their own delete it.
 """
 
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import DAG
+from airflow.sdk import DAG, get_current_context, task
 
+from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.operators.compute import AzureMLCreateComputeOperator, AzureMLDeleteComputeOperator
+from airflow_azml.operators.endpoint import AzureMLCreateOnlineEndpointOperator, AzureMLDeleteOnlineEndpointOperator
 from airflow_azml.operators.model import AzureMLDeleteModelOperator, AzureMLRegisterModelOperator
 from airflow_azml.operators.run import AzureMLStartRunOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
@@ -67,8 +69,19 @@ def delete() -> AzureMLDeleteModelOperator:
     return AzureMLDeleteModelOperator(task_id="delete", model_name=PIPELINE, model_version=version)
 
 
+@task
+def tell_keys() -> None:
+    """Print the endpoint's keys, as a careless user might: the log must not have them."""
+    keys = AzureMLHook().client.endpoints.keys(f"e-{get_current_context()['run_id']}")
+    print(f"the keys are {keys.primary} and {keys.secondary}")
+
+
 with campaign("sync", deferrable=False):
     compute() >> train() >> register() >> delete()
+    endpoint = {"endpoint_name": f"e-{PIPELINE}", "poll_interval": 1}
+    opened = AzureMLCreateOnlineEndpointOperator(task_id="endpoint", **endpoint).as_setup()
+    closed = AzureMLDeleteOnlineEndpointOperator(task_id="delete_endpoint", **endpoint)
+    opened >> tell_keys() >> closed.as_teardown(setups=opened, on_failure_fail_dagrun=True)
 
 with campaign("deferred"):
     own = f"c-{PIPELINE}"
