@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.computes import Compute
-    from airflow_azml.client.lifecycle import Decision, Target
+    from airflow_azml.client.lifecycle import Decision, Policy, Target
     from airflow_azml.triggers.azureml import AzureMLTrigger
 
 
@@ -79,19 +78,19 @@ class AzureMLTask:
             reason = " ".join(str(error).split())
             raise InputError(field, str(path), f"does not render: {reason}") from error
 
-    def trigger(
-        self, target: Target, poll_interval: float, timeout: float | None, started: float, *, cancel_on_kill: bool
-    ) -> AzureMLTrigger:
-        """Return the trigger that waits for the target."""
+    def trigger(self, target: Target, policy: Policy, started: float, **how: Any) -> AzureMLTrigger:
+        """Return the trigger that waits for the target; `how` are its own arguments."""
         from airflow_azml.triggers.azureml import AzureMLTrigger  # noqa: PLC0415 - not at parse time
 
         return AzureMLTrigger(
             azureml_conn_id=self.azureml_conn_id,
             target=target.as_json(),
-            poll_interval=poll_interval,
-            timeout=timeout,
+            poll_interval=policy.poll_interval,
+            timeout=policy.timeout,
+            queue_timeout=policy.queue_timeout,
+            run_timeout=policy.run_timeout,
             started=started,
-            cancel_on_kill=cancel_on_kill,
+            **how,
         )
 
 
@@ -100,6 +99,13 @@ def default_deferrable() -> bool:
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - not at parse time
 
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def cancels(on_kill: str) -> bool:
+    """Read `on_kill`: tell whether a killed task cancels its run."""
+    if on_kill not in {"cancel", "detach"}:
+        raise ValueError(f"on_kill {on_kill!r}: must be 'cancel' or 'detach'")
+    return on_kill == "cancel"
 
 
 @contextmanager
@@ -117,70 +123,40 @@ def task_errors() -> Iterator[None]:
         raise
 
 
-def run_facts(client: AzureMLClient, target: Target) -> dict[str, Any]:
-    """Return what XCom tells of a run that has ended."""
-    run = client.runs.get(target.name, target.parent or None)
-    return {
-        "run_id": run.id,
-        "experiment_name": target.parent or None,
-        "status": run.status,
-        "started": run.started,
-        "ended": run.ended,
-        "metrics": client.runs.metrics(run.id),
-    }
-
-
-def compute_facts(compute: Compute) -> dict[str, Any]:
-    """Return what XCom tells of a compute."""
-    return {
-        "compute_name": compute.name,
-        "provisioning_state": compute.provisioning_state,
-        "state": compute.state or compute.allocation_state,
-        "vm_size": compute.vm_size,
-        "current_nodes": compute.current_nodes,
-        "scale_settings": dict(compute.scale_settings),
-    }
-
-
-def endpoint_facts(client: AzureMLClient, name: str) -> dict[str, Any]:
-    """Return what XCom tells of an endpoint."""
-    endpoint = client.endpoints.get(name)
-    return {
-        "endpoint_name": endpoint.name,
-        "provisioning_state": endpoint.provisioning_state,
-        "scoring_uri": endpoint.scoring_uri,
-        "traffic": dict(endpoint.traffic),
-    }
-
-
 def read_event(event: Mapping[str, Any]) -> tuple[Target, Decision]:
     """Read what the trigger fired; raise the error that it met."""
-    from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - not at parse time
+    from airflow_azml.client.errors import from_event  # noqa: PLC0415 - not at parse time
     from airflow_azml.client.lifecycle import Decision, Target  # noqa: PLC0415 - not at parse time
 
     if "error" in event:
-        raise AzureMLError(event["error"], permanent=bool(event["permanent"]))
+        raise from_event(event["error"])
     return Target.from_json(event["target"]), Decision.from_json(event["decision"])
 
 
-def identity(context: Context) -> tuple[str, ...]:
-    """Return what tells this piece of work from every other: dag, dag run, task, map index, generation.
+def generation_of(context: Context) -> int:
+    """Return how many tries the task had had when a person last cleared it; 0 when nobody has.
 
-    The generation changes when a person clears the task, and not when Airflow retries it: clearing sets `max_tries` to
-    the tries so far plus the task's retries. (So a change of `retries` in the DAG file looks like a clearing to the
-    tries that are under way: do not make one meanwhile.)
+    Airflow's retries do not change it: only clearing sets `max_tries`, to the tries so far plus the task's retries. (So
+    a change of `retries` in the DAG file looks like a clearing to the tries that are under way: make none meanwhile.)
+    Clearing a task that is running does not set it: that try is killed, and its run ends Canceled, or is detached.
     """
-    ti = context["ti"]
-    generation = (ti.max_tries or 0) - (context["task"].retries or 0)
-    return (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), str(max(generation, 0)))
+    return max((context["ti"].max_tries or 0) - (context["task"].retries or 0), 0)
 
 
-def task_key(context: Context, *more: str) -> str:
-    """Return a readable id of this piece of work, for run ids and marks; `more` tells several of a task apart."""
+def task_key(context: Context, *more: str, generation: int | None = None) -> str:
+    """Return a readable id of this piece of work, for run ids and marks.
+
+    It is derived from dag, dag run, task, map index and generation, and so the same for every try that goes on with it.
+
+    :param more: tells several of a task apart.
+    :param generation: another than the present one.
+    """
     from airflow_azml.client.names import deterministic_id  # noqa: PLC0415 - not at parse time
 
-    who = identity(context)
-    return deterministic_id((context["ti"].dag_id, context["ti"].task_id), *who, *more)
+    ti = context["ti"]
+    which = generation_of(context) if generation is None else generation
+    who = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), str(which))
+    return deterministic_id((ti.dag_id, ti.task_id), *who, *more)
 
 
 def beside_dag(context: Context, path: str) -> Path:

@@ -22,13 +22,16 @@ from airflow.sdk.execution_time.comms import (
     DeferTask,
     GetXCom,
     GetXComSequenceSlice,
+    InactiveAssetsResult,
     SetRenderedFields,
     SetXCom,
+    ValidateInletsAndOutlets,
     XComResult,
     XComSequenceSliceResult,
 )
 from airflow.sdk.execution_time.supervisor import set_supervisor_comms
 from airflow.sdk.serde import deserialize, serialize
+from airflow.triggers.base import BaseTaskEndEvent, TriggerEvent
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -124,12 +127,17 @@ class Airflow:
 
     def trigger_event(self, deferred: Outcome) -> dict[str, Any]:
         """Run the deferred task's trigger to its event, as the triggerer does, and store the event."""
+        payload: dict[str, Any] = json.loads(json.dumps(self.fired(deferred).payload))
+        return payload
+
+    @staticmethod
+    def fired(deferred: Outcome) -> TriggerEvent:
+        """Run the deferred task's trigger until it fires."""
 
         async def first() -> Any:
             return await anext(deferred.trigger.run())
 
-        payload: dict[str, Any] = json.loads(json.dumps(asyncio.run(first()).payload))
-        return payload
+        return asyncio.run(first())
 
     def resume(self, deferred: Outcome, event: dict[str, Any]) -> Outcome:
         """Run the process that goes on after the trigger's event."""
@@ -137,8 +145,14 @@ class Airflow:
         return self.run_task(deferred.task, max_tries=deferred.task.retries, **said)
 
     def finish(self, outcome: Outcome) -> Outcome:
-        """Run a task's trigger and resume it, when it is deferred."""
-        return self.resume(outcome, self.trigger_event(outcome)) if outcome.state == "deferred" else outcome
+        """Run a task's trigger and resume it, when it is deferred and its trigger does not end it by itself."""
+        if outcome.state != "deferred":
+            return outcome
+        event = self.fired(outcome)
+        if isinstance(event, BaseTaskEndEvent):
+            self.xcoms.setdefault(outcome.task.task_id, {}).update(event.xcoms or {})
+            return Outcome(event.task_instance_state.value, event, None, self, outcome.task)
+        return self.resume(outcome, json.loads(json.dumps(event.payload)))
 
 
 @dataclass
@@ -154,6 +168,8 @@ class _Supervisor:
                 self.harness.xcoms.setdefault(msg.task_id, {})[msg.key] = msg.value
             case SetRenderedFields():
                 self.harness.rendered[self.task_id] = msg.rendered_fields
+            case ValidateInletsAndOutlets():
+                return InactiveAssetsResult(inactive_assets=[])
             case GetXCom():
                 return XComResult(key=msg.key, value=self._pulled(msg))
             case GetXComSequenceSlice():

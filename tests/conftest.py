@@ -79,6 +79,15 @@ def cpu(emulator: EmulatorProcess) -> str:
 
 
 @pytest.fixture
+def _stop_runs(emulator: EmulatorProcess) -> Iterator[None]:
+    """Cancel what a test has left running: the compute has two nodes only."""
+    yield
+    for run in emulator.call("GET", "/_emulator/runs").json()["value"]:
+        if run["status"] not in {"Completed", "Failed", "Canceled"}:
+            emulator.call("POST", run["cancelUri"])
+
+
+@pytest.fixture
 def project(tmp_path: Path) -> Any:
     """Write a script into the project folder beside the DAG file and return the fields that run it."""
 

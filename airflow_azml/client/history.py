@@ -36,6 +36,7 @@ class Run:
     :param status: the service's word: NotStarted, Queued, Preparing, Running, Finalizing, Completed, Failed, Canceled
         ...
     :param error: the deepest reason of a failure, empty otherwise.
+    :param reason: the same with codes, request id and cause.
     :param data_container_id: where its outputs are, empty while it has none.
     :param raw: the answer's JSON.
     """
@@ -52,6 +53,7 @@ class Run:
     error: str
     data_container_id: str
     cancel_uri: str
+    reason: Reason
     raw: Mapping[str, Any]
 
     @classmethod
@@ -59,6 +61,7 @@ class Run:
         """Read the service's JSON."""
         reason = Reason.of(raw["error"]) if raw.get("error") else Reason()
         return cls(
+            reason=reason,
             id=str(raw.get("runId") or ""),
             status=str(raw.get("status") or "Unknown"),
             experiment_id=str(raw.get("experimentId") or ""),
@@ -68,7 +71,7 @@ class Run:
             ended=str(raw.get("endTimeUtc") or ""),
             tags=raw.get("tags") or {},
             properties=raw.get("properties") or {},
-            error=": ".join(part for part in (reason.code, reason.message) if part),
+            error=reason.text,
             data_container_id=str(raw.get("dataContainerId") or ""),
             cancel_uri=str(raw.get("cancelUri") or ""),
             raw=raw,

@@ -7,8 +7,9 @@ Operators, sensors and triggers all wait through :class:`Watch`, so none of them
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -165,17 +166,24 @@ class Observation:
 
     :param phase: what its status means.
     :param status: the service's own word.
-    :param detail: the service's reason, where it gives one.
+    :param detail: the service's reason, where it gives one: why it failed, or what it still waits for.
+    :param began: when it began to run, Unix time, where the service tells.
     """
 
     phase: Phase
     status: str
     detail: str = ""
+    began: float | None = None
 
     @classmethod
-    def of(cls, kind: Kind, status: str, detail: str = "") -> Observation:
+    def of(cls, kind: Kind, status: str, detail: str = "", began: float | None = None) -> Observation:
         """Look up what the kind's status means."""
-        return cls(phase_of(kind, status), status, detail)
+        return cls(phase_of(kind, status), status, detail, began)
+
+    @property
+    def canceling(self) -> bool:
+        """Whether somebody has cancelled it, and it has not ended yet."""
+        return self.status.casefold() == "cancelrequested"
 
 
 GONE = Observation(Phase.GONE, "NotFound")
@@ -188,11 +196,33 @@ class Policy:
     :param poll_interval: seconds between two looks.
     :param timeout: seconds after which to give up; None waits as long as the service works.
     :param unreachable_timeout: seconds without any usable answer after which to give up.
+    :param queue_timeout: seconds within which it has to begin to run.
+    :param run_timeout: seconds for which it may run.
     """
 
     poll_interval: float = 5.0
     timeout: float | None = None
     unreachable_timeout: float = 1800.0
+    queue_timeout: float | None = None
+    run_timeout: float | None = None
+
+    def next_limit(self, elapsed: float, ran: float | None) -> tuple[float, str]:
+        """Return the seconds until the first limit is passed, and what is to be said then.
+
+        :param elapsed: seconds since the wait began.
+        :param ran: seconds since it began to run; None while it has not.
+        """
+        limits = (
+            (self.timeout, elapsed, "had not ended after"),
+            (self.queue_timeout, elapsed if ran is None else None, "had not begun to run after"),
+            (self.run_timeout, ran, "had not ended after running for"),
+        )
+        left = (
+            (limit - spent, f"{words} {limit:.0f} s")
+            for limit, spent, words in limits
+            if limit is not None and spent is not None
+        )
+        return min(left, default=(math.inf, ""))
 
 
 class Verdict(StrEnum):
@@ -212,22 +242,25 @@ class Decision:
     :param verdict: whether the wait is over, and how.
     :param observation: what it rests on.
     :param wait: seconds until the next look, when it goes on.
+    :param limit: which limit was passed, in words, when it timed out.
     """
 
     verdict: Verdict
     observation: Observation
     wait: float = 0.0
+    limit: str = ""
 
     def as_json(self) -> dict[str, str]:
         """Return plain JSON, fit for a trigger's event."""
         seen = self.observation
-        return {"verdict": str(self.verdict), "phase": str(seen.phase), "status": seen.status, "detail": seen.detail}
+        words = {"phase": str(seen.phase), "status": seen.status, "detail": seen.detail, "limit": self.limit}
+        return {"verdict": str(self.verdict), **words}
 
     @classmethod
     def from_json(cls, values: Mapping[str, str]) -> Decision:
         """Read what `as_json` wrote."""
         seen = Observation(Phase(values["phase"]), values["status"], values["detail"])
-        return cls(Verdict(values["verdict"]), seen)
+        return cls(Verdict(values["verdict"]), seen, limit=values.get("limit", ""))
 
 
 _WANTED = {
@@ -240,15 +273,21 @@ _WANTED = {
 _NOT_YET = {Goal.GONE: Phase.SUCCEEDED, Goal.STOPPED: Phase.SUCCEEDED, Goal.PRESENT: Phase.GONE}
 
 
-def decide(observation: Observation, elapsed: float, policy: Policy, goal: Goal = Goal.SUCCEEDED) -> Decision:
-    """Say what an observation means for a wait that has lasted `elapsed` seconds."""
+def decide(
+    observation: Observation,
+    elapsed: float,
+    policy: Policy,
+    goal: Goal = Goal.SUCCEEDED,
+    ran: float | None = None,
+) -> Decision:
+    """Say what an observation means for a wait that has lasted `elapsed` seconds, `ran` of which it was running."""
     if observation.phase == _WANTED[goal]:
         return Decision(Verdict.DONE, observation)
     if observation.phase.terminal and observation.phase is not _NOT_YET.get(goal):
         return Decision(Verdict.FAILED, observation)
-    if policy.timeout is not None and elapsed >= policy.timeout:
-        return Decision(Verdict.TIMED_OUT, observation)
-    left = policy.timeout - elapsed if policy.timeout is not None else policy.poll_interval
+    left, limit = policy.next_limit(elapsed, ran)
+    if left <= 0:
+        return Decision(Verdict.TIMED_OUT, observation, limit=limit)
     return Decision(Verdict.CONTINUE, observation, min(policy.poll_interval, left))
 
 
@@ -277,6 +316,7 @@ class Watch:
         self._log = log or _silent
         self._last = Observation(Phase.PENDING, "")
         self._answered = clock()
+        self._began: float | None = None
 
     def step(self, look: Callable[[Target], Observation]) -> Decision:
         """Look once and decide. An error that may pass only makes the wait longer, within the policy's budget."""
@@ -292,23 +332,43 @@ class Watch:
     def judge(self, observation: Observation) -> Decision:
         """Decide on what somebody else has seen."""
         self._tell(observation)
-        return decide(observation, self._clock() - self.started, self.policy, self.target.goal)
+        return self._decide(observation)
+
+    def left(self) -> float:
+        """Return the seconds until the wait may time out."""
+        return self.policy.next_limit(*self._spent())[0]
+
+    def _decide(self, observation: Observation) -> Decision:
+        elapsed, ran = self._spent()
+        return decide(observation, elapsed, self.policy, self.target.goal, ran)
+
+    def _spent(self) -> tuple[float, float | None]:
+        """Return the seconds since the wait began, and those since its target began to run."""
+        now = self._clock()
+        return now - self.started, None if self._began is None else now - self._began
 
     def _tell(self, observation: Observation) -> None:
-        if observation.status != self._last.status:
-            elapsed = self._clock() - self.started
-            news = "" if is_known(self.target.kind, observation.status) or observation is GONE else " (unknown status)"
-            before = f"{self._last.status} -> " if self._last.status else ""
-            self._log(f"{self.target}: {before}{observation.status}{news} after {elapsed:.0f} s")
-        self._last = observation
+        last, self._last = self._last, observation
+        if observation.began is not None:
+            self._began = observation.began
+        elif self._began is None and observation.phase is Phase.ACTIVE:
+            self._began = self._clock()
+        waits_for = observation.detail if observation.phase is Phase.PENDING else ""
+        if observation.status == last.status and (not waits_for or waits_for == last.detail):
+            return
+        news = "" if is_known(self.target.kind, observation.status) or observation is GONE else " (unknown status)"
+        before = f"{last.status} -> " if last.status not in {"", observation.status} else ""
+        why = f" ({waits_for})" if waits_for else ""
+        elapsed = self._clock() - self.started
+        self._log(f"{self.target}: {before}{observation.status}{news} after {elapsed:.0f} s{why}")
 
     def _unanswered(self, error: AzureMLError) -> Decision:
         self._log(f"{self.target}: no usable answer, still waiting: {error}")
-        now = self._clock()
-        if now - self._answered >= self.policy.unreachable_timeout:
+        if self._clock() - self._answered >= self.policy.unreachable_timeout:
             return Decision(Verdict.UNREACHABLE, Observation(self._last.phase, self._last.status, str(error)))
-        decision = decide(Observation(Phase.ACTIVE, self._last.status, str(error)), now - self.started, self.policy)
-        return Decision(decision.verdict, decision.observation, max(decision.wait, error.retry_after or 0.0))
+        elapsed, ran = self._spent()
+        decision = decide(Observation(Phase.ACTIVE, self._last.status, str(error)), elapsed, self.policy, ran=ran)
+        return replace(decision, wait=max(decision.wait, error.retry_after or 0.0))
 
 
 def _silent(_line: str) -> None:

@@ -33,6 +33,11 @@ class Reason:
         self.kind = kind
 
     @property
+    def text(self) -> str:
+        """Code and message."""
+        return ": ".join(part for part in (self.code, self.message) if part)
+
+    @property
     def cause(self) -> Cause:
         """Why it failed; the outermost code, such as UserError, counts where nothing else is known."""
         said = cause_of(self.code, self.message)

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 EXECUTION, METRIC = "execution/v1.0", "metric/v2.0"
 _TAIL_BYTES = 65_536
 _READ_BYTES = 4 * 1024 * 1024
+USER_LOGS = "user_logs/"
 # Where the user's own output goes: the common runtime, then the older one, then pipelines and sweeps.
 _STREAM_LOGS = tuple(
     re.compile(pattern)
     for pattern in (
-        r"user_logs/std_log[\D]*[0]*(?:_ps)?\.txt",
+        rf"{USER_LOGS}std_log[\D]*[0]*(?:_ps)?\.txt",
         r"azureml-logs/[\d]{2}.+\.txt",
         r"logs/azureml/executionlogs\.txt",
         r"azureml-logs/hyperdrive\.txt",

@@ -9,9 +9,11 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from airflow_azml.client.causes import Cause
 from airflow_azml.client.errors import AzureMLError, NotFoundError, OperationFailedError
 from airflow_azml.client.lifecycle import GONE, Goal, Kind, Observation, Phase, Target
 from airflow_azml.client.longrunning import Operation
+from airflow_azml.client.reasons import Reason
 from airflow_azml.client.workspace import compute_page, endpoint_page, model_page, run_page
 
 if TYPE_CHECKING:
@@ -61,26 +63,47 @@ def _try(client: AzureMLClient, target: Target) -> Observation | AzureMLError:
         return error
 
 
-def cancel(client: AzureMLClient, target: Target, *, sleep: Callable[[float], None] = time.sleep) -> Observation:
-    """Cancel a run and return how it is once that is seen, or after 30 s; whatever else there is has no cancel."""
-    if target.kind is Kind.RUN and target.goal is Goal.SUCCEEDED:
+def cancel(
+    client: AzureMLClient,
+    target: Target,
+    *,
+    may_appear: float = 0.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Observation:
+    """Cancel a run and return how it is once that is seen, or after 30 s; whatever else there is has no cancel.
+
+    :param may_appear: seconds in which a run that is not there may still come to be: its submission was under way.
+    """
+    if target.kind is not Kind.RUN or target.goal is not Goal.SUCCEEDED:
+        return look(client, target)
+    began, asked = time.monotonic(), False
+    while True:
         with suppress(NotFoundError):  # its task was killed before it was started
-            client.runs.cancel(target.name, target.parent or None)
-        deadline = time.monotonic() + CANCEL_PATIENCE
-        while not (seen := look(client, target)).phase.terminal and time.monotonic() < deadline:
-            sleep(1.0)
-        return seen
-    return look(client, target)
+            if not asked:
+                client.runs.cancel(target.name, target.parent or None)
+                asked = True
+        seen = look(client, target)
+        waited = time.monotonic() - began
+        if waited >= (may_appear if seen is GONE else CANCEL_PATIENCE) or (seen.phase.terminal and seen is not GONE):
+            return seen
+        sleep(1.0)
 
 
 def explain(client: AzureMLClient, target: Target, observation: Observation) -> OperationFailedError:
     """Build the error of a target that failed: the service's reason, where to see it, the last lines of its log."""
     lines = log_tail(client, target) if observation.phase is not Phase.GONE else []
     absent = "it does not exist" if observation.phase is Phase.GONE else "the service gives no reason"
-    parts = [observation.detail or _reason_of_operation(client, target) or absent, f"See {studio_url(client, target)}"]
+    reason = _reason(client, target, observation)
+    parts = [reason.text or absent, f"See {studio_url(client, target)}"]
     if lines:
         parts.append(f"Last {len(lines)} lines of its log:\n" + "\n".join(lines))
-    return OperationFailedError("\n".join(parts), operation=f"{target}", code=observation.status)
+    return OperationFailedError(
+        "\n".join(parts),
+        operation=f"{target}",
+        code=observation.status,
+        request_id=reason.request_id,
+        cause=reason.cause if observation.phase is Phase.FAILED else Cause.UNKNOWN,
+    )
 
 
 def studio_url(client: AzureMLClient, target: Target) -> str:
@@ -100,7 +123,7 @@ def _look_at_run(client: AzureMLClient, target: Target) -> Observation:
 
 
 def _of_run(run: Run) -> Observation:
-    return Observation.of(Kind.RUN, run.status, run.error)
+    return Observation.of(Kind.RUN, run.status, run.error or run.waits_for, run.began)
 
 
 def _look_at_compute(client: AzureMLClient, target: Target) -> Observation:
@@ -153,15 +176,18 @@ _PAGES: Mapping[Kind, Callable[[Target], str]] = {
 }
 
 
-def _reason_of_operation(client: AzureMLClient, target: Target) -> str:
-    """Return the reason that only the long-running operation knows; endpoints and deployments keep theirs there."""
-    if not target.operation_url:
-        return ""
+def _reason(client: AzureMLClient, target: Target, observation: Observation) -> Reason:
+    """Return why it failed, as far as anybody knows: of a run, a long-running operation, or what was seen."""
     try:
+        if target.kind is Kind.RUN and observation.phase is Phase.FAILED:
+            return client.runs.get(target.name, target.parent or None).reason
+        if observation.detail or not target.operation_url:
+            return Reason(message=observation.detail)
+        # Endpoints and deployments keep their reason only there.
         error = Operation(target.operation_url, "status").poll(client.transport).error
     except AzureMLError as unreadable:
-        return f"(the reason could not be read: {unreadable})"
-    return str(error) if error else ""
+        return Reason(message=observation.detail or f"(the reason could not be read: {unreadable})")
+    return Reason(error.code, error.message, error.details, error.request_id) if error else Reason()
 
 
 def log_tail(client: AzureMLClient, target: Target) -> list[str]:

@@ -83,7 +83,7 @@ class Routing:
 
     _workspaces: ClassVar[dict[tuple[str, str], dict[str, Any]]] = {}
     _hosts: ClassVar[dict[tuple[str, str], str]] = {}
-    _lock: ClassVar = threading.Lock()
+    _lock: ClassVar = threading.RLock()  # see Transport
 
     def __init__(self, transport: Transport, workspace: Workspace) -> None:
         self._transport = transport

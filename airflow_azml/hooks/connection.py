@@ -203,7 +203,7 @@ class Settings:
         return cloud_named(self.cloud)
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # see Transport of the client
 _clients: dict[Settings, AzureMLClient] = {}
 
 

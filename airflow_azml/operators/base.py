@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
-from airflow_azml.task import STUDIO_LINKS, UI_COLOR, AzureMLTask, default_deferrable, read_event, task_errors
+from airflow_azml.task import (
+    STUDIO_LINKS,
+    UI_COLOR,
+    AzureMLTask,
+    cancels,
+    default_deferrable,
+    read_event,
+    task_errors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +27,12 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.lifecycle import Decision, Target, Watch
+    from airflow_azml.client.lifecycle import Decision, Policy, Target, Watch
+    from airflow_azml.client.logs import LogFollower
 
 Result = dict[str, Any]
+# Seconds in which a run may still appear whose submission was broken off after the whole request had been sent.
+MAY_APPEAR = 10.0
 
 
 class AzureMLBaseOperator(AzureMLTask, BaseOperator):
@@ -58,6 +69,8 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
     :param on_kill: what becomes of a run when its task is killed, or times out: `cancel` it or `detach` from it.
     """
 
+    stream_logs = False
+
     def __init__(
         self,
         *,
@@ -73,10 +86,9 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.timeout = timeout
-        if on_kill not in {"cancel", "detach"}:
-            raise ValueError(f"on_kill {on_kill!r}: must be 'cancel' or 'detach'")
-        self.cancel_on_kill = on_kill == "cancel"
+        self.cancel_on_kill = cancels(on_kill)
         self.target: Target | None = None
+        self._submitting = self._killed = False
 
     def submit(self, client: AzureMLClient, context: Context) -> Target:
         """Start it, or adopt what an earlier attempt of this very task has started."""
@@ -86,11 +98,17 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         """Return what came of it."""
         return {f"{target.kind}_name": target.name}
 
+    def policy(self) -> Policy:
+        """Return how to wait: Airflow itself does not watch over `execution_timeout` while a task is deferred."""
+        from airflow_azml.client.lifecycle import Policy  # noqa: PLC0415 - not at parse time
+
+        return Policy(self.poll_interval, _least(self.timeout, self._execution_timeout))
+
     def execute(self, context: Context) -> Result:
         """Submit, then wait, defer, or leave it at that."""
         with task_errors():
             started = time.time()
-            self.target = self.submit(self.client, context)
+            self.target = self._submit(context)
             url = self.publish(context, self.target)
             self.log.info("%s: %s", self.target, url)
             if not self.wait_for_completion:
@@ -103,55 +121,95 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Result:
         """Go on after the triggerer has waited."""
+        from airflow_azml.client.logs import LogFollower  # noqa: PLC0415 - not at parse time
+
         with task_errors():
             self.target, decision = read_event(event)
             self.publish(context, self.target)
-            return self._finish(self.target, decision)
+            position = event.get("log")
+            return self._finish(self.target, decision, position and LogFollower(self.target, position))
 
     def on_kill(self) -> None:
-        """Cancel what was started: Airflow is killing the task."""
+        """Cancel what was started, be it only just being started: Airflow is killing the task."""
+        self._killed = True
+        if self.target and self._cancels(self.target):
+            self._cancel(self.target, may_appear=MAY_APPEAR if self._submitting else 0.0)
+
+    @property
+    def _execution_timeout(self) -> float | None:
+        return self.execution_timeout.total_seconds() if self.execution_timeout else None
+
+    def _submit(self, context: Context) -> Target:
+        self._submitting = True
+        target = self.submit(self.client, context)
+        self._submitting = False
+        if self._killed and self._cancels(target):  # the kill found nothing yet
+            self._cancel(target)
+        return target
+
+    def _cancels(self, target: Target) -> bool:
+        return self.cancel_on_kill and target.kind == "run"
+
+    def _cancel(self, target: Target, may_appear: float = 0.0) -> None:
         from airflow_azml.client.targets import cancel  # noqa: PLC0415 - not at parse time
 
-        if self.target and self.target.kind == "run" and self.cancel_on_kill:
-            status = cancel(self.client, self.target).status
-            self.log.info("%s: its task was killed, so it was cancelled: %s now", self.target, status)
+        status = cancel(self.client, target, may_appear=may_appear).status
+        self.log.info("%s: its task was killed, so it was cancelled: %s now", target, status)
 
     def _wait(self, target: Target, started: float) -> Result:
-        from airflow_azml.client.lifecycle import Policy, Verdict, Watch  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.lifecycle import Verdict, Watch  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.logs import LogFollower  # noqa: PLC0415 - likewise
         from airflow_azml.client.targets import look  # noqa: PLC0415 - likewise
 
-        watch = Watch(target, Policy(self.poll_interval, self.timeout), started=started, log=self.log.info)
+        log = LogFollower(target) if self.stream_logs else None
+        watch = Watch(target, self.policy(), started=started, log=self.log.info)
         decision = watch.step(partial(look, self.client))
         if decision.verdict is Verdict.CONTINUE:
             if default_deferrable() if self.deferrable is None else self.deferrable:
-                trigger = self.trigger(
-                    target, self.poll_interval, self.timeout, started, cancel_on_kill=self.cancel_on_kill
-                )
-                self.defer(trigger=trigger, method_name="execute_complete")
-            decision = self._sleep(watch, decision)
-        return self._finish(target, decision)
+                how = {"cancel_on_kill": self.cancel_on_kill, "log": log and log.position}
+                self.defer(trigger=self.trigger(target, watch.policy, started, **how), method_name="execute_complete")
+            decision = self._sleep(watch, decision, log)
+        return self._finish(target, decision, log)
 
-    def _sleep(self, watch: Watch, decision: Decision) -> Decision:
+    def _sleep(self, watch: Watch, decision: Decision, log: LogFollower | None) -> Decision:
         from airflow_azml.client.targets import look  # noqa: PLC0415 - not at parse time
 
         while decision.verdict == "continue":
-            time.sleep(decision.wait)
+            self._pause(watch.target, decision.wait)
             decision = watch.step(partial(look, self.client))
+            if log and decision.observation.phase == "active":
+                log.tell(log.read(self.client))
         return decision
 
-    def _finish(self, target: Target, decision: Decision) -> Result:
+    def _pause(self, target: Target, seconds: float) -> None:
+        """Sleep, but not on after a kill: a worker that is shut down waits for its tasks."""
+        from airflow.providers.common.compat.sdk import AirflowException  # noqa: PLC0415 - not at parse time
+
+        until = time.monotonic() + seconds
+        while not self._killed and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 1.0))
+        if self._killed and not self._cancels(target):
+            raise AirflowException(f"{target}: its task was killed; it goes on, and the next try will find it")
+
+    def _finish(self, target: Target, decision: Decision, log: LogFollower | None) -> Result:
         """Return the result of a wait that ended well; raise what a person needs to know of any other."""
         from airflow_azml.client import targets  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.errors import ServiceError  # noqa: PLC0415 - likewise
         from airflow_azml.client.lifecycle import Verdict  # noqa: PLC0415 - likewise
 
         seen = decision.observation
+        if decision.verdict is Verdict.TIMED_OUT and self.cancel_on_kill:
+            seen = targets.cancel(self.client, target)
+        if log and decision.verdict is not Verdict.UNREACHABLE:
+            log.tell(log.rest(self.client))
         if decision.verdict is Verdict.DONE:
             return {**self.result(self.client, target), "studio_url": targets.studio_url(self.client, target)}
         if decision.verdict is Verdict.FAILED:
             raise targets.explain(self.client, target, seen)
         if decision.verdict is Verdict.UNREACHABLE:
             raise ServiceError(f"gave up waiting, it was left as it is: {seen.detail}", operation=f"watch {target}")
-        if self.cancel_on_kill:
-            seen = targets.cancel(self.client, target)
-        raise TimeoutError(f"{target} had not ended after {self.timeout:.0f} s; it is {seen.status} now")
+        raise TimeoutError(f"{target} {decision.limit}; it is {seen.status} now")
+
+
+def _least(*limits: float | None) -> float | None:
+    return min((limit for limit in limits if limit is not None), default=None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.operators.base import AzureMLWaitingOperator, Result
-from airflow_azml.task import compute_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +82,9 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
         """Return the compute's name, state, VM size and nodes."""
-        return compute_facts(client.computes.get(target.name))
+        from airflow_azml.facts import facts  # noqa: PLC0415 - not at parse time
+
+        return facts(client, target)
 
 
 class AzureMLDeleteComputeOperator(AzureMLWaitingOperator):
@@ -133,7 +134,9 @@ class _PowerOperator(AzureMLWaitingOperator):
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
         """Return the instance's name, state and VM size."""
-        return compute_facts(client.computes.get(target.name))
+        from airflow_azml.facts import facts  # noqa: PLC0415 - not at parse time
+
+        return facts(client, target)
 
 
 class AzureMLStartComputeOperator(_PowerOperator):

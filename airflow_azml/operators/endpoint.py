@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
-from airflow_azml.task import endpoint_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +64,9 @@ class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
         """Return the endpoint's name, state and scoring URI."""
-        return endpoint_facts(client, target.name)
+        from airflow_azml.facts import facts  # noqa: PLC0415 - not at parse time
+
+        return facts(client, target)
 
 
 class AzureMLSetOnlineTrafficOperator(AzureMLWaitingOperator):
@@ -94,7 +95,9 @@ class AzureMLSetOnlineTrafficOperator(AzureMLWaitingOperator):
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
         """Return the endpoint's name, state, scoring URI and traffic."""
-        return endpoint_facts(client, target.name)
+        from airflow_azml.facts import facts  # noqa: PLC0415 - not at parse time
+
+        return facts(client, target)
 
 
 class AzureMLScoreOperator(AzureMLBaseOperator):

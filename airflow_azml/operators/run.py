@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
-from airflow_azml.task import beside_dag, run_facts, task_key
+from airflow_azml.task import beside_dag, generation_of, task_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.lifecycle import Phase, Target
+    from airflow_azml.client.lifecycle import Policy, Target
+
+GRACE = 300  # seconds that the service allows a run beyond its timeout: who waits for it cancels it first
 
 
 class AzureMLStartRunOperator(AzureMLWaitingOperator):
@@ -22,7 +25,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
 
     There is exactly one run per attempt: its id is derived from the task, so that a worker that dies at any moment, or
     a request whose answer is lost, leads back to the same run. A run that failed is followed by a new one when Airflow
-    retries the task; so is any run when a person clears the task.
+    retries the task; so is any run when a person clears the task, and one that was still active then is cancelled.
 
     API: `POST execution/v1.0/.../experiments/{experiment}/startrun` with a multipart zip.
 
@@ -34,6 +37,10 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     :param compute_name: runs on this compute; overrides the definition's `target`.
     :param max_files: refuse a folder with more files.
     :param max_bytes: refuse a larger folder, bytes before compression.
+    :param timeout: seconds for which the run may run. The service is told too (`maxRunDurationSeconds`, five minutes
+        more), for the case that nobody of ours is left to cancel it.
+    :param queue_timeout: seconds after the submission within which it has to begin to run.
+    :param stream_logs: show what the run prints in the task's log while it runs.
     """
 
     template_fields: Sequence[str] = (
@@ -53,9 +60,13 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         compute_name: str | None = None,
         max_files: int = 2000,
         max_bytes: int = 300 * 1024 * 1024,
+        queue_timeout: float | None = None,
+        stream_logs: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.queue_timeout = queue_timeout
+        self.stream_logs = stream_logs
         self.experiment_name = experiment_name
         self.source_directory = source_directory
         self.run_definition = run_definition
@@ -80,6 +91,8 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         if exists:
             self.log.info("%s: adopted, an earlier try of this task has started it", self.target)
             return self.target
+        if self.cancel_on_kill:
+            self._cancel_former(client, context)
         with bundle:
             client.runs.start(self.experiment_name, bundle, definition, self.target.name)
         return self.target
@@ -89,8 +102,21 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         return {"run_id": target.name, "experiment_name": target.parent}
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
-        """Return the run's id, status, times, metrics and outputs."""
-        return run_facts(client, target)
+        """Return the run's id, status, times and metrics."""
+        from airflow_azml.facts import facts  # noqa: PLC0415 - not at parse time
+
+        return facts(client, target)
+
+    def policy(self) -> Policy:
+        """Return how to wait: a run has a limit for its time in the queue and another for the time it runs."""
+        from airflow_azml.client.lifecycle import Policy  # noqa: PLC0415 - not at parse time
+
+        return Policy(
+            self.poll_interval,
+            self._execution_timeout,
+            queue_timeout=self.queue_timeout,
+            run_timeout=self.timeout,
+        )
 
     def _checked_definition(self, context: Context) -> dict[str, Any]:
         from airflow_azml.client.definitions import run_definition  # noqa: PLC0415 - not at parse time
@@ -102,6 +128,8 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         configuration["target"] = self.compute_name or configuration.get("target")
         if not configuration["target"]:
             raise InputError("compute_name", rule="is required, here or as the run definition's target")
+        if self.timeout is not None and self.cancel_on_kill:
+            configuration.setdefault("maxRunDurationSeconds", math.ceil(self.timeout) + GRACE)
         return definition
 
     def _attempt(self, client: AzureMLClient, context: Context) -> tuple[Target, bool]:
@@ -112,10 +140,32 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         for attempt in count():
             name = task_key(context, str(attempt))
             target = Target(Kind.RUN, name, parent=self.experiment_name)
-            seen: Phase = look(client, target).phase
-            if seen not in {Phase.FAILED, Phase.CANCELED}:
-                return target, seen is not GONE.phase
+            seen = look(client, target)
+            if seen.phase not in {Phase.FAILED, Phase.CANCELED} and not seen.canceling:
+                return target, seen is not GONE
         raise AssertionError("unreachable: count() never ends")
+
+    def _cancel_former(self, client: AzureMLClient, context: Context) -> None:
+        """Cancel what was left active when the task was cleared: its worker may have died without a word.
+
+        A generation is the number of the try that was the last when the task was cleared, and has no more attempts
+        than there were tries until the next one.
+        """
+        from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.targets import cancel  # noqa: PLC0415 - likewise
+
+        now = generation_of(context)
+        former = (
+            task_key(context, str(attempt), generation=generation)
+            for generation in range(now)
+            for attempt in range(now - generation)
+        )
+        for run in client.runs.get_many(former).values() if now else ():
+            if not run.terminal:
+                seen = cancel(client, Target(Kind.RUN, run.id, parent=self.experiment_name))
+                self.log.info(
+                    "run %s: left active when the task was cleared, so it was cancelled: %s now", run.id, seen.status
+                )
 
 
 class AzureMLCancelRunOperator(AzureMLBaseOperator):

@@ -1,7 +1,7 @@
 """What every sensor does, written once: look, wait in the sensor's mode or deferred, judge how it ended.
 
-A sensor declares `target`, what it waits for, and `result`, what XCom tells of it then. It only watches: what it waits
-for goes on when the sensor is killed or times out.
+A sensor declares `target`, what it waits for. It only watches: what it waits for goes on when the sensor is killed or
+times out, unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Decision, Target
+    from airflow_azml.client.logs import LogFollower
 
 
 class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
@@ -29,11 +29,15 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
     :param azureml_conn_id: the Airflow connection to the workspace.
     :param deferrable: wait in the triggerer; `[operators] default_deferrable` when None.
     :param poke_interval: seconds between two looks; 60 in mode `reschedule`, where each one costs a process, else 5.
+    :param end_from_trigger: when deferred, succeed in the triggerer, without another worker process; not with outlets,
+        which only a worker can report. A failure always takes a worker, to tell the reason.
     """
 
     template_fields: Sequence[str] = ("azureml_conn_id",)
     operator_extra_links = STUDIO_LINKS
     ui_color = UI_COLOR
+    cancel_on_kill = False
+    stream_logs = False
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
         azureml_conn_id: str = "azureml_default",
         deferrable: bool | None = None,
         poke_interval: float | None = None,
+        end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         if poke_interval is None:
@@ -48,48 +53,77 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
         super().__init__(poke_interval=poke_interval, **kwargs)
         self.azureml_conn_id = azureml_conn_id
         self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
+        self._follower: LogFollower | None = None
 
     def target(self) -> Target:
         """Return what is waited for."""
         raise NotImplementedError
 
-    def result(self, client: AzureMLClient, target: Target) -> dict[str, Any]:
-        """Return what XCom tells of it, once it is there."""
-        raise NotImplementedError
-
     def execute(self, context: Context) -> Any:
         """Wait in the triggerer, or in the way that the sensor's mode says."""
+        from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - not at parse time
+            AirflowSensorTimeout,
+            AirflowSkipException,
+        )
+
+        from airflow_azml.client.lifecycle import Policy  # noqa: PLC0415 - likewise
+
         with task_errors():
             self.publish(context, self.target())
         if not (default_deferrable() if self.deferrable is None else self.deferrable):
-            return super().execute(context)
+            try:
+                return super().execute(context)
+            except (AirflowSensorTimeout, AirflowSkipException):  # the latter with `soft_fail`
+                self.on_kill()
+                raise
         started = time.time()
         first = self.poke(context)
         if first.is_done:
             return first.xcom_value
-        trigger = self.trigger(self.target(), self.poke_interval, self.timeout, started, cancel_on_kill=False)
+        trigger = self.trigger(
+            self.target(),
+            Policy(self.poke_interval, self.timeout),
+            started,
+            cancel_on_kill=self.cancel_on_kill,
+            log=self._follower and self._follower.position,
+            end_task=self.end_from_trigger and self.do_xcom_push and not self.outlets,
+        )
         return self.defer(trigger=trigger, method_name="execute_complete")
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on after the triggerer has waited."""
         from airflow.providers.common.compat.sdk import AirflowSensorTimeout  # noqa: PLC0415 - not at parse time
 
+        from airflow_azml.client.logs import LogFollower  # noqa: PLC0415 - likewise
+
         with task_errors():
             target, decision = read_event(event)
             self.publish(context, target)
+            position = event.get("log")
+            self._follower = position and LogFollower(target, position)
             if decision.verdict == "timed_out":
-                raise AirflowSensorTimeout(
-                    f"{target} is still {decision.observation.status} after {self.timeout:.0f} s"
-                )
+                self.on_kill()
+                raise AirflowSensorTimeout(f"{target} {decision.limit}; it was {decision.observation.status}")
             return self._judge(target, decision).xcom_value
+
+    def on_kill(self) -> None:
+        """Cancel the run, if that is wanted: Airflow is killing the task, or its time is over."""
+        from airflow_azml.client.targets import cancel  # noqa: PLC0415 - not at parse time
+
+        if self.cancel_on_kill:
+            self.log.info("%s: cancelled, %s now", self.target(), cancel(self.client, self.target()).status)
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - Airflow's signature
         """Look once."""
         from airflow_azml.client.lifecycle import Policy, Watch  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.logs import LogFollower  # noqa: PLC0415 - likewise
         from airflow_azml.client.targets import look  # noqa: PLC0415 - likewise
 
         with task_errors():
             target = self.target()
+            if self.stream_logs and self._follower is None:
+                self._follower = LogFollower(target)
             decision = Watch(target, Policy(self.poke_interval)).step(partial(look, self.client))
             self.log.info("%s is %s", target, decision.observation.status or "not known: no usable answer")
             return self._judge(target, decision)
@@ -97,7 +131,9 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
     def _judge(self, target: Target, decision: Decision) -> PokeReturnValue:
         from airflow_azml.client.errors import ServiceError  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.targets import explain  # noqa: PLC0415 - likewise
+        from airflow_azml.facts import facts  # noqa: PLC0415 - likewise
 
+        self._show_log(decision)
         if decision.verdict == "failed":
             error = explain(self.client, target, decision.observation)
             error.permanent = True  # looking again will not make it succeed
@@ -105,4 +141,13 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
         if decision.verdict == "unreachable":
             raise ServiceError(f"gave up waiting: {decision.observation.detail}", operation=f"watch {target}")
         done = decision.verdict == "done"
-        return PokeReturnValue(is_done=done, xcom_value=self.result(self.client, target) if done else None)
+        return PokeReturnValue(is_done=done, xcom_value=facts(self.client, target) if done else None)
+
+    def _show_log(self, decision: Decision) -> None:
+        phase = decision.observation.phase
+        if self._follower is None or phase == "pending":
+            return
+        if phase.terminal:
+            self._follower.tell(self._follower.rest(self.client))
+        elif self.mode != "reschedule":  # each look there is a process that does not know what others have shown
+            self._follower.tell(self._follower.read(self.client))

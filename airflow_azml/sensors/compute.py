@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.sensors.base import AzureMLBaseSensor
-from airflow_azml.task import compute_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Target
 
 
@@ -46,7 +44,3 @@ class AzureMLWaitForComputeSensor(AzureMLBaseSensor):
             raise InputError("state", self.state, f"must be one of {', '.join(wanted)}")
         kind, goal = wanted[self.state]
         return Target(kind, self.compute_name, goal=goal)
-
-    def result(self, client: AzureMLClient, target: Target) -> dict[str, Any]:
-        """Return the compute's name, state, VM size and nodes."""
-        return compute_facts(client.computes.get(target.name))

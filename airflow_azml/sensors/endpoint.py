@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.sensors.base import AzureMLBaseSensor
-from airflow_azml.task import endpoint_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Target
 
 
@@ -37,7 +35,3 @@ class AzureMLWaitForOnlineEndpointSensor(AzureMLBaseSensor):
         if self.deployment_name:
             return Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name, goal=Goal.PRESENT)
         return Target(Kind.ENDPOINT, self.endpoint_name, goal=Goal.PRESENT)
-
-    def result(self, client: AzureMLClient, target: Target) -> dict[str, Any]:
-        """Return the endpoint's name, state, scoring URI and traffic."""
-        return endpoint_facts(client, target.parent or target.name)

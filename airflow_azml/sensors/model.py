@@ -9,7 +9,6 @@ from airflow_azml.sensors.base import AzureMLBaseSensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Target
 
 
@@ -33,15 +32,3 @@ class AzureMLWaitForModelSensor(AzureMLBaseSensor):
 
         version = "" if self.model_version is None else str(self.model_version)
         return Target(Kind.MODEL, self.model_name, parent=version, goal=Goal.PRESENT)
-
-    def result(self, client: AzureMLClient, target: Target) -> dict[str, Any]:
-        """Return the version's name, number, id, run and tags; the newest version's when any was waited for."""
-        registry = client.models
-        model = registry.get(target.name, target.parent) if target.parent else next(iter(registry.list(target.name)))
-        return {
-            "model_name": model.name,
-            "model_version": model.version,
-            "model_id": registry.arm_id(model),
-            "run_id": model.run_id,
-            "tags": dict(model.tags),
-        }

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.sensors.base import AzureMLBaseSensor
-from airflow_azml.task import run_facts
+from airflow_azml.task import cancels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Target
 
 
@@ -19,21 +18,30 @@ class AzureMLWaitForRunSensor(AzureMLBaseSensor):
 
     :param run_id: the run, or v2 job.
     :param experiment_name: its experiment, if known: some older workspaces need it.
+    :param on_kill: what becomes of the run when this task is killed, or times out: `detach` from it, for it is another
+        task's, or `cancel` it.
+    :param stream_logs: show what the run prints in the task's log while it runs; at its end in mode `reschedule`.
     """
 
     template_fields: Sequence[str] = (*AzureMLBaseSensor.template_fields, "run_id", "experiment_name")
 
-    def __init__(self, *, run_id: str, experiment_name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        experiment_name: str | None = None,
+        on_kill: Literal["cancel", "detach"] = "detach",
+        stream_logs: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.run_id = run_id
         self.experiment_name = experiment_name
+        self.cancel_on_kill = cancels(on_kill)
+        self.stream_logs = stream_logs
 
     def target(self) -> Target:
         """Return the run."""
         from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
 
         return Target(Kind.RUN, self.run_id, parent=self.experiment_name or "")
-
-    def result(self, client: AzureMLClient, target: Target) -> dict[str, Any]:
-        """Return the run's id, status, times, metrics and outputs."""
-        return run_facts(client, target)

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_azml.client.errors import AzureMLError
-from airflow_azml.client.lifecycle import Decision, Policy, Target, Verdict, Watch
+from airflow_azml.client.errors import AzureMLError, to_event
+from airflow_azml.client.lifecycle import Policy, Target, Verdict, Watch
+from airflow_azml.client.logs import LogFollower
 from airflow_azml.client.targets import cancel, look
+from airflow_azml.facts import facts
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.triggers.hub import Hub, in_thread
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.lifecycle import Decision
+    from airflow_azml.triggers.hub import Waiter
 
 log = logging.getLogger(__name__)
 _lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[AzureMLClient]]] = WeakKeyDictionary()
@@ -41,8 +46,12 @@ class AzureMLTrigger(BaseTrigger):
     :param target: `Target.as_json()`.
     :param poll_interval: seconds between two looks.
     :param timeout: seconds after `started` at which to give up; None waits as long as the service works.
+    :param queue_timeout: seconds after `started` within which a run has to begin to run.
+    :param run_timeout: seconds for which a run may run.
     :param started: when the wait began, Unix time; now when absent.
     :param cancel_on_kill: cancel the target when a user marks or clears the waiting task (Airflow 3.3 and later).
+    :param log: `LogFollower.position` from which a run's log is shown in the task's; None shows nothing.
+    :param end_task: end the task from here when the wait ends well, without another worker process.
     """
 
     def __init__(
@@ -52,29 +61,37 @@ class AzureMLTrigger(BaseTrigger):
         target: dict[str, str],
         poll_interval: float,
         timeout: float | None = None,
+        queue_timeout: float | None = None,
+        run_timeout: float | None = None,
         started: float | None = None,
         cancel_on_kill: bool = False,
+        log: dict[str, str] | None = None,
+        end_task: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow has no annotation there
         self.azureml_conn_id = azureml_conn_id
         self.target = target
         self.poll_interval = poll_interval
         self.timeout = timeout
+        self.queue_timeout = queue_timeout
+        self.run_timeout = run_timeout
         self.started = time.time() if started is None else started
         self.cancel_on_kill = cancel_on_kill
+        self.log_position = log
+        self.end_task = end_task
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to take over."""
-        names = ("azureml_conn_id", "target", "poll_interval", "timeout", "started", "cancel_on_kill")
-        return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
+        arguments = {name: getattr(self, name) for name in _ARGUMENTS}
+        return f"{__name__}.{type(self).__name__}", {**arguments, "log": self.log_position}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the wait is over, then fire one event."""
         settled = time.monotonic() + _worker_heartbeat()
         try:
-            event = self._event(await self._wait())
+            event = await self._wait()
         except AzureMLError as error:
-            event = TriggerEvent({"target": self.target, "error": str(error), "permanent": error.permanent})
+            event = TriggerEvent({"target": self.target, "error": to_event(error)})
         # The worker's supervisor may notice so late that the deferring process has ended. An event before that would
         # queue the task again under its hands, and the scheduler would take the report of the first end for a failure.
         await asyncio.sleep(max(settled - time.monotonic(), 0.0))
@@ -86,22 +103,40 @@ class AzureMLTrigger(BaseTrigger):
             client = await client_of(self.azureml_conn_id)
             await in_thread(partial(cancel, client, Target.from_json(self.target)), _cancelling)
 
-    async def _wait(self) -> Decision:
-        client = await client_of(self.azureml_conn_id)
-        policy = Policy(self.poll_interval, self.timeout)
+    async def _wait(self) -> TriggerEvent:
+        client, target = await client_of(self.azureml_conn_id), Target.from_json(self.target)
+        follower = None if self.log_position is None else LogFollower(target, self.log_position)
+        policy = Policy(
+            self.poll_interval, self.timeout, queue_timeout=self.queue_timeout, run_timeout=self.run_timeout
+        )
         # The module's logger: one per trigger would take as much memory as the rest of it.
-        watch = Watch(Target.from_json(self.target), policy, started=self.started, log=log.info)
-        with Hub.of(client, watch.target).watching(watch.target, self.poll_interval) as waiter:
-            while True:
-                left = None if self.timeout is None else max(self.started + self.timeout - time.time(), 0.0)
-                news = await waiter.next(left)
-                # At the deadline one more look: a run that has just ended has not timed out.
-                decision = watch.judge(news) if news else await in_thread(partial(watch.step, partial(look, client)))
-                if decision.verdict is not Verdict.CONTINUE:
-                    return decision
+        watch = Watch(target, policy, started=self.started, log=log.info)
+        with Hub.of(client, target).watching(target, self.poll_interval, follower) as waiter:
+            decision = await self._decision(client, watch, waiter)
+        if self.end_task and decision.verdict is Verdict.DONE:
+            return await in_thread(partial(self._end, client, target, waiter.position))
+        return TriggerEvent({"target": self.target, "decision": decision.as_json(), "log": waiter.position})
 
-    def _event(self, decision: Decision) -> TriggerEvent:
-        return TriggerEvent({"target": self.target, "decision": decision.as_json()})
+    async def _decision(self, client: AzureMLClient, watch: Watch, waiter: Waiter) -> Decision:
+        while True:
+            left = watch.left()
+            news = await waiter.next(None if left == math.inf else max(left, 0.0))
+            # At the deadline one more look: a run that has just ended has not timed out.
+            decision = watch.judge(news) if news else await in_thread(partial(watch.step, partial(look, client)))
+            if decision.verdict is not Verdict.CONTINUE:
+                return decision
+
+    @staticmethod
+    def _end(client: AzureMLClient, target: Target, position: dict[str, str] | None) -> TriggerEvent:
+        if position is not None:
+            LogFollower.tell(LogFollower(target, position).rest(client))
+        return TaskSuccessEvent(xcoms={"return_value": facts(client, target)})
+
+
+_ARGUMENTS = (
+    "azureml_conn_id", "target", "poll_interval", "timeout", "queue_timeout", "run_timeout", "started",
+    "cancel_on_kill", "end_task",
+)  # fmt: skip
 
 
 def _worker_heartbeat() -> float:

@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_azml.client.errors import AzureMLError
-from airflow_azml.client.lifecycle import Kind
+from airflow_azml.client.lifecycle import Kind, Phase
 from airflow_azml.client.targets import look_at_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Observation, Target
+    from airflow_azml.client.logs import LogFollower
 
     News = Observation | AzureMLError
 
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 # https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
 LEAST_GAP = 0.1
 FIRST_LOOK = 1.0  # seconds at most until a poller begins: pollers that start together part, triggers that do so gather
+LOG_GAP = 0.1  # seconds between two reads of logs: what remains of a log is read at the end, by whoever ends the task
 # Ends are told so many seconds apart: a triggerer that has to store thousands of events in one burst blocks its loop.
 WAKE_GAP = 0.005
 Result = TypeVar("Result")
@@ -55,18 +57,33 @@ class Waiter:
     :param hub: who asks.
     :param target: what it waits for.
     :param interval: seconds between two looks that it asks for.
+    :param follower: of the run's log, which is written to the log of the trigger's task.
     """
 
-    __slots__ = ("_answered", "_hub", "_news", "_told", "_woken", "interval", "target")
+    __slots__ = (
+        "_answered",
+        "_context",
+        "_hub",
+        "_news",
+        "_told",
+        "_woken",
+        "follower",
+        "interval",
+        "position",
+        "target",
+    )
 
-    def __init__(self, hub: Hub, target: Target, interval: float) -> None:
+    def __init__(self, hub: Hub, target: Target, interval: float, follower: LogFollower | None) -> None:
         self.target = target
         self.interval = interval
+        self.follower = follower
+        self.position = follower.position if follower else None
         self._hub = hub
         self._answered = time.monotonic()
-        self._told = ""
+        self._told = ("", "")
         self._news: News | None = None
         self._woken: asyncio.Future[None] | None = None
+        self._context = contextvars.copy_context()  # says whose log its lines belong to
 
     def __enter__(self) -> Self:
         self._hub.add(self)
@@ -94,11 +111,18 @@ class Waiter:
                 return False
         else:
             self._answered = now
-            if news.status == self._told:
+            said = (news.status, news.detail)
+            if said == self._told:
                 return False
-            self._told = news.status
+            self._told = said
         self.wake(news)
         return True
+
+    def show(self, lines: list[str]) -> None:
+        """Write new lines of the run's log to the task's."""
+        if self.follower and lines:
+            self._context.run(self.follower.tell, lines)
+            self.position = self.follower.position
 
     def wake(self, news: News) -> None:
         """Wake the trigger in any case."""
@@ -126,6 +150,8 @@ class Hub:
         self._interval = 0.0
         self._hurry = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
+        self._running: OrderedDict[Waiter, None] = OrderedDict()  # whose logs grow; whose turn is next stands first
+        self._reader: asyncio.Task[None] | None = None
 
     @classmethod
     def of(cls, client: AzureMLClient, target: Target) -> Hub:
@@ -136,9 +162,9 @@ class Hub:
             hubs[client, runs] = cls(client, runs=runs)
         return hubs[client, runs]
 
-    def watching(self, target: Target, interval: float) -> Waiter:
+    def watching(self, target: Target, interval: float, follower: LogFollower | None = None) -> Waiter:
         """Return a waiter that is told of every new status of the target, within `with`."""
-        return Waiter(self, target, interval)
+        return Waiter(self, target, interval, follower)
 
     def add(self, waiter: Waiter) -> None:
         """Put its target first in the queue, for it may have ended long ago; start the poller when there is none."""
@@ -153,6 +179,7 @@ class Hub:
 
     def remove(self, waiter: Waiter) -> None:
         """Ask for its target no more, unless another waits for it too."""
+        self._running.pop(waiter, None)
         self._waiters[waiter.target].remove(waiter)
         if not self._waiters[waiter.target]:
             del self._waiters[waiter.target]
@@ -192,9 +219,29 @@ class Hub:
 
     async def _pass_on(self, seen: dict[Target, News]) -> None:
         for target, news in seen.items():
-            woken = [waiter.tell(news) for waiter in self._waiters.get(target, ())]
+            group = self._waiters.get(target, ())
+            woken = [waiter.tell(news) for waiter in group]
+            if any(woken) and not isinstance(news, AzureMLError) and news.phase is Phase.ACTIVE:
+                self._follow(group)
             if any(woken) and (isinstance(news, AzureMLError) or news.phase.terminal):
                 await asyncio.sleep(WAKE_GAP)
+
+    def _follow(self, group: Iterable[Waiter]) -> None:
+        """Read the logs of those that want them from now on."""
+        self._running.update((waiter, None) for waiter in group if waiter.follower)
+        if self._running and (self._reader is None or self._reader.done()):
+            self._reader = asyncio.get_running_loop().create_task(self._read_logs(), context=contextvars.Context())
+
+    async def _read_logs(self) -> None:
+        """Read one log after the other, each once an interval, or as often as the gap between two reads allows."""
+        while self._running:
+            waiter = next(iter(self._running))
+            self._running.move_to_end(waiter)
+            if waiter.follower:
+                lines = await in_thread(partial(waiter.follower.read, self._client))
+                if waiter in self._running:  # or whoever finishes the task reads them once more
+                    waiter.show(lines)
+            await asyncio.sleep(max(waiter.interval / max(len(self._running), 1), LOG_GAP))
 
     async def _rest(self, began: float, asked: int, earliest: float) -> None:
         """Wait until the next ones' turn; it comes earlier when somebody joins who is in more of a hurry."""

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_azml.client import errors
 from airflow_azml.client.errors import InputError, error_from
-from airflow_azml.client.redact import excerpt, redact, signature_of
+from airflow_azml.client.redact import excerpt, redact, signatures_of
 
 ENVELOPES = {
     "arm": (
@@ -160,6 +160,6 @@ def test_long_bodies_are_cut():
 
 
 def test_signature_of_a_url():
-    """The signature is found decoded; a URL without one has none."""
-    assert signature_of("https://sa/c?sig=a%2Fb") == "a/b"
-    assert signature_of("https://sa/c") is None
+    """A log may show the signature as it stands in the URL, or as it is meant; a URL without one has none."""
+    assert signatures_of("https://sa/c?sv=1&sig=a%2Fb+c") == ("a%2Fb+c", "a/b+c")
+    assert signatures_of("https://sa/c?sig=") == signatures_of("https://sa/c?design=x") == ()

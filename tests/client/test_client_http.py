@@ -269,7 +269,7 @@ def test_no_secret_is_logged(client, requests_mock, caplog, secrets):
     with pytest.raises(errors.InvalidRequestError) as caught:
         client.transport.request("GET", URL, operation="get things")
     client.transport.request("GET", client.transport.signed(sas), operation="read", auth=None)
-    assert secrets == ["t0ken-t0ken", "abc/def"]
+    assert secrets == ["t0ken-t0ken", "abc%2Fdef", "abc/def"]
     for text in (caplog.text, str(caught.value), caught.value.message, repr(caught.value)):
         assert "abc" not in text
         assert "t0ken" not in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -128,7 +129,10 @@ def test_only_three_ends_of_a_run_are_ends():
 )
 def test_what_an_observation_means_for_a_wait(observation, elapsed, goal, verdict):
     """The verdict follows from phase, goal and time alone; an end that was reached beats a deadline that has passed."""
-    assert decide(observation, elapsed, POLICY, goal) == Decision(verdict, observation, decide_wait(verdict, elapsed))
+    decision = decide(observation, elapsed, POLICY, goal)
+    assert (decision.verdict, decision.observation) == (verdict, observation)
+    assert decision.wait == decide_wait(verdict, elapsed)
+    assert decision.limit == ("had not ended after 100 s" if verdict is Verdict.TIMED_OUT else "")
 
 
 def decide_wait(verdict, elapsed):
@@ -145,6 +149,51 @@ def test_without_a_deadline_a_wait_never_times_out():
 def test_the_last_look_is_at_the_deadline():
     """The wait before the deadline is cut short, so that a timeout is not noticed late."""
     assert decide(Observation(Phase.ACTIVE, "Running"), 97, POLICY).wait == 3
+
+
+@pytest.mark.parametrize(
+    ("phase", "elapsed", "ran", "limit"),
+    [
+        (Phase.PENDING, 59, None, ""),
+        (Phase.PENDING, 60, None, "had not begun to run after 60 s"),
+        (Phase.ACTIVE, 500, 0, ""),
+        (Phase.ACTIVE, 500, 29, ""),
+        (Phase.ACTIVE, 500, 30, "had not ended after running for 30 s"),
+        (Phase.PENDING, 500, 29, ""),  # it ran already, and was preempted
+        (Phase.ACTIVE, 1000, 1, "had not ended after 1000 s"),
+    ],
+)
+def test_the_queue_and_the_run_have_limits_of_their_own(phase, elapsed, ran, limit):
+    """A long queue does not eat up the time that the run has, nor the other way round."""
+    decision = decide(Observation(phase, "x"), elapsed, Policy(10, 1000, queue_timeout=60, run_timeout=30), ran=ran)
+    assert decision.limit == limit
+    assert decision.verdict is (Verdict.TIMED_OUT if limit else Verdict.CONTINUE)
+
+
+def test_running_counts_from_what_the_service_says(watch, clock):
+    """A wait that another process takes up does not give the run its time once more; without a word, our eyes count."""
+    limited = watch(policy=Policy(10, run_timeout=30))
+    assert limited.step(saying(Observation(Phase.ACTIVE, "Running", began=clock.now - 29))).verdict is Verdict.CONTINUE
+    assert limited.left() == 1
+    clock.now += 1
+    assert limited.step(saying("Running")).verdict is Verdict.TIMED_OUT
+    unsaid = watch(policy=Policy(10, run_timeout=30))
+    assert (unsaid.step(saying("Queued")).verdict, unsaid.left()) == (Verdict.CONTINUE, math.inf)
+    assert (unsaid.step(saying("Running")).verdict, unsaid.left()) == (Verdict.CONTINUE, 30)
+
+
+def test_what_a_run_waits_for_is_told_whenever_it_changes(watch, clock, lines):
+    """A queue that moves is progress, though the status stays."""
+    queued = watch()
+    for reason in ("position 2", "position 2", "position 1"):
+        queued.step(saying(Observation(Phase.PENDING, "Queued", reason)))
+        clock.now += 10
+    queued.step(saying("Running"))
+    assert lines == [
+        "run train-1: Queued after 0 s (position 2)",
+        "run train-1: Queued after 20 s (position 1)",
+        "run train-1: Queued -> Running after 30 s",
+    ]
 
 
 def test_a_wait_tells_each_change_of_status_once(watch, clock, lines):
@@ -238,5 +287,5 @@ def test_a_target_survives_a_database(target):
 @pytest.mark.parametrize("verdict", Verdict)
 def test_a_decision_survives_a_database(verdict):
     """A decision is a trigger's event; the wait it asked for is over by then."""
-    decision = Decision(verdict, Observation(Phase.FAILED, "Failed", "exit code 1"))
+    decision = Decision(verdict, Observation(Phase.FAILED, "Failed", "exit code 1"), limit="had not ended after 1 s")
     assert Decision.from_json(json.loads(json.dumps(decision.as_json()))) == decision

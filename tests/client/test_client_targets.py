@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from client_support import ARM, regional
 from requests_mock import ANY
 
+from airflow_azml.client.causes import Cause
 from airflow_azml.client.errors import NotFoundError, OperationFailedError
 from airflow_azml.client.lifecycle import GONE, Goal, Kind, Observation, Phase, Target
 from airflow_azml.client.targets import LOG_LINES, cancel, explain, look, studio_url
@@ -95,16 +98,48 @@ def test_what_is_not_a_run_is_only_looked_at(client, requests_mock, target):
     assert all(request.method == "GET" for request in requests_mock.request_history)
 
 
+FAILED_RUN = {
+    "runId": "r1",
+    "status": "Failed",
+    "error": {
+        "error": {"code": "UserError", "message": "exit code 1", "innerError": {"code": "ScriptFailed"}},
+        "correlation": {"operation": "41", "request": "42"},
+    },
+}
+
+
+def test_a_run_whose_reason_cannot_be_asked_for_is_explained_by_what_was_seen(client, requests_mock):
+    """A failing network must not hide why the run has failed."""
+    requests_mock.get(f"{ADDRESSES[RUN]}/details", json={})
+    requests_mock.get(ADDRESSES[RUN], status_code=503)
+    assert "seen before" in str(explain(client, RUN, Observation(Phase.FAILED, "Failed", "seen before")))
+
+
+@pytest.mark.parametrize("appears", [False, True])
+def test_a_run_whose_submission_was_broken_off_is_cancelled_if_it_appears(client, requests_mock, appears):
+    """Its task was killed while the POST was under way: the run may come to be a moment later."""
+    found = [{"json": {"runId": "r1", "status": status, "experimentId": "e"}} for status in ("Running", "Canceled")]
+    requests_mock.get(ADDRESSES[RUN], [*[{"status_code": 404}] * 4, *(found if appears else [{"status_code": 404}])])
+    requests_mock.get(f"{regional('history/v1.0')}/experiments/exp/runs/r1", status_code=404)
+    requests_mock.post(f"{regional('execution/v1.0')}/experiments/exp/runId/r1/cancel", json={})
+    seen = cancel(client, RUN, may_appear=0.5 if not appears else 60, sleep=lambda _: time.sleep(0.1))
+    assert seen.status == ("Canceled" if appears else "NotFound")
+    assert [request.method for request in requests_mock.request_history].count("POST") == appears
+
+
 def test_a_failed_run_is_explained_by_reason_page_and_log(client, requests_mock):
     """The error ends where the user looks: the service's reason, the studio page, the last lines of the log."""
     requests_mock.get(f"{ADDRESSES[RUN]}/details", json={"runId": "r1", "logFiles": {"user_logs/std_log.txt": BLOB}})
     text = "\n".join(f"line {number}" for number in range(200))
     requests_mock.head(BLOB, headers={"Content-Length": str(len(text))})
     requests_mock.get(BLOB, text=text)
-    error = explain(client, RUN, Observation(Phase.FAILED, "Failed", "UserError: exit code 1"))
+    requests_mock.get(ADDRESSES[RUN], json=FAILED_RUN)
+    error = explain(client, RUN, Observation(Phase.FAILED, "Failed", "seen before"))
     assert isinstance(error, OperationFailedError)
+    assert (error.request_id, error.cause) == ("42", Cause.USER)
     said = str(error)
-    assert said.startswith("run r1 failed: Failed: UserError: exit code 1\nSee https://ml.azure.com/runs/r1?wsid=")
+    first = "run r1 failed: Failed: ScriptFailed: exit code 1 [request id 42]"
+    assert said.startswith(f"{first}\nSee https://ml.azure.com/runs/r1?wsid=")
     assert said.endswith("line 199")
     assert f"Last {LOG_LINES} lines of its log:\nline 150\n" in said
 
@@ -112,7 +147,8 @@ def test_a_failed_run_is_explained_by_reason_page_and_log(client, requests_mock)
 def test_a_log_that_cannot_be_read_does_not_hide_the_reason(client, requests_mock):
     """The explanation says so and goes on."""
     requests_mock.get(f"{ADDRESSES[RUN]}/details", status_code=403, json={"error": {"code": "Forbidden"}})
-    said = str(explain(client, RUN, Observation(Phase.FAILED, "Failed", "UserError: exit code 1")))
+    requests_mock.get(ADDRESSES[RUN], json=FAILED_RUN)
+    said = str(explain(client, RUN, Observation(Phase.FAILED, "Failed", "seen before")))
     assert "exit code 1" in said
     assert "(the log could not be read: get run details failed (HTTP 403)" in said
 

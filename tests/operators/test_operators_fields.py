@@ -62,6 +62,7 @@ CLASSES = [
 BEHAVIOUR = {
     *("wait_for_completion", "deferrable", "poll_interval", "poke_interval", "timeout", "on_kill"),
     *("max_files", "max_bytes"),
+    *("queue_timeout", "stream_logs", "end_from_trigger"),
 }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+from emulator_process import wait_until
 
 from airflow_azml.client.errors import OperationFailedError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
@@ -17,11 +18,12 @@ pathlib.Path("outputs").mkdir(exist_ok=True)
 pathlib.Path("outputs/result.txt").write_text(os.environ["AZUREML_RUN_ID"])
 """
 SLEEPS = "import time\nprint('asleep', flush=True)\ntime.sleep(600)\n"
+IGNORES_TERM = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
 RAISES = "raise ValueError('the data has no rows')\n"
 
 
 @pytest.fixture
-def start(airflow, cpu):
+def start(airflow, cpu, _stop_runs):
     """Start a run as one try of one task."""
 
     def start(fields, **more):
@@ -151,8 +153,100 @@ def test_a_timeout_cancels_the_run(airflow, start, project, runs, deferrable):
     fields = project(SLEEPS)
     outcome = airflow.finish(start(fields, timeout=2, deferrable=deferrable))
     assert isinstance(outcome.error, TimeoutError)
-    assert "had not ended after 2 s; it is Canceled now" in str(outcome.error)
+    assert "had not ended after running for 2 s; it is Canceled now" in str(outcome.error)
     assert list(runs(fields).values()) == ["Canceled"]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_run_that_does_not_begin_in_time_is_cancelled(airflow, start, project, runs, deferrable, busy):
+    """`queue_timeout` ends a wait for nodes that others hold; the time to run is not touched by it."""
+    fields = project(WRITES)
+    outcome = airflow.finish(start(fields, queue_timeout=2, timeout=600, compute_name=busy, deferrable=deferrable))
+    assert isinstance(outcome.error, TimeoutError)
+    assert "had not begun to run after 2 s; it is Canceled now" in str(outcome.error)
+    assert list(runs(fields).values()) == ["Canceled"]
+
+
+@pytest.fixture
+def busy(emulator, start, project, until):
+    """A compute whose only node is taken."""
+    spec = {"vmSize": "STANDARD_DS3_V2", "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 1}}
+    body = {"location": "eastus", "properties": {"computeType": "AmlCompute", "properties": spec}}
+    emulator.arm("PUT", "/computes/busy", json=body).raise_for_status()
+    emulator.arm("GET", "/computes/busy").raise_for_status()
+    until(lambda: emulator.arm("GET", "/computes/busy").json()["properties"]["provisioningState"] == "Succeeded")
+    start(project(SLEEPS), task_id="other", compute_name="busy", wait_for_completion=False)
+    return "busy"
+
+
+def test_the_service_is_told_the_timeout_too(start, project, emulator):
+    """Should worker, triggerer and scheduler all be gone, the service itself ends the run; not one that is detached."""
+    said = {}
+    for on_kill in ("cancel", "detach"):
+        fields = {"timeout": 60, "on_kill": on_kill, "wait_for_completion": False, "task_id": on_kill}
+        run_id = start(project(WRITES), **fields).result["run_id"]
+        details = emulator.regional("GET", "history/v1.0", f"/runs/{run_id}/details").json()
+        said[on_kill] = details["runDefinition"].get("maxRunDurationSeconds")
+    assert said == {"cancel": 360, "detach": None}
+
+
+def test_what_a_dead_worker_left_running_is_cancelled_when_its_task_is_cleared(start, project, runs):
+    """Nobody told the run that its task was given up; the new run does not burn beside it."""
+    fields = project(SLEEPS)
+    tries = [start(fields, wait_for_completion=False, retries=1, **server).result["run_id"] for server in (
+        {"try_number": 1, "max_tries": 1},
+        {"try_number": 2, "max_tries": 2},  # cleared after the first try
+        {"try_number": 4, "max_tries": 4},  # a retry, then cleared again
+    )]  # fmt: skip
+    assert len(set(tries)) == 3
+    assert [runs(fields)[run_id] for run_id in tries[:2]] == ["Canceled", "Canceled"]
+    assert runs(fields)[tries[2]] != "Canceled"
+
+
+def test_a_detached_run_is_left_running_when_its_task_is_cleared(start, project, runs):
+    """Whoever detaches looks after the runs himself."""
+    fields = {**project(SLEEPS), "wait_for_completion": False, "on_kill": "detach"}
+    start(fields)
+    start(fields, try_number=2, max_tries=1)
+    assert "Canceled" not in runs(fields).values()
+
+
+def test_a_run_that_is_being_cancelled_is_not_adopted(start, project, emulator, runs):
+    """A task that was cleared while it ran starts again at once: its former run may not have ended yet."""
+    fields = {**project(IGNORES_TERM), "wait_for_completion": False}
+    first = start(fields).result["run_id"]
+    wait_until(lambda: runs(fields)[first] == "Running")
+    (run,) = (one for one in emulator.call("GET", "/_emulator/runs").json()["value"] if one["runId"] == first)
+    emulator.call("POST", run["cancelUri"]).raise_for_status()
+    assert runs(fields)[first] == "CancelRequested"
+    assert start(fields, try_number=2).result["run_id"] != first
+
+
+TALKS = """
+import time
+for number in range(6):
+    print("line", number, flush=True)
+    time.sleep(0.5)
+print("no end", end="")
+"""
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_what_the_run_prints_is_in_the_tasks_log_while_it_runs(airflow, start, project, caplog, deferrable):
+    """Each line once and in order, some of them before the run's end: synchronously and through the trigger."""
+    caplog.set_level("INFO")
+    result = airflow.finish(start(project(TALKS), deferrable=deferrable)).result
+    shown = [record for record in caplog.records if record.name == "airflow_azml.client.logs"]
+    assert [record.message for record in shown] == [*(f"line {number}" for number in range(6)), "no end"]
+    assert shown[0].created < datetime.fromisoformat(result["ended"]).timestamp()
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_the_log_may_be_left_where_it_is(airflow, start, project, caplog, deferrable):
+    """`stream_logs=False` shows nothing and asks for nothing."""
+    caplog.set_level("INFO")
+    assert airflow.finish(start(project(TALKS), deferrable=deferrable, stream_logs=False)).state == "success"
+    assert not [record for record in caplog.records if record.name == "airflow_azml.client.logs"]
 
 
 def test_cancelling_a_run_is_a_task_of_its_own(airflow, start, project, runs):

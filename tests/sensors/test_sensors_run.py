@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 from emulator_process import EmulatorProcess
 
@@ -15,7 +16,7 @@ SLEEPS = "import time\ntime.sleep({})"
 
 
 @pytest.fixture
-def started(airflow, cpu, project):
+def started(airflow, cpu, project, _stop_runs):
     """Start a run and return its id."""
 
     def started(script):
@@ -116,3 +117,45 @@ def test_an_outage_only_makes_the_wait_longer(wait, monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", nobody)
     outcome = wait("r1", mode="reschedule")
     assert outcome.state == "up_for_reschedule", outcome.error
+
+
+def test_a_deferred_sensor_may_succeed_in_the_triggerer(airflow, started, wait, caplog):
+    """No second worker process: the trigger shows the rest of the log, and pushes what the sensor would have pushed."""
+    caplog.set_level("INFO")
+    run_id = started("import time\nprint('hello')\ntime.sleep(1)\nprint('bye')")
+    outcome = airflow.finish(wait(run_id, deferrable=True, end_from_trigger=True))
+    assert type(outcome.message).__name__ == "TaskSuccessEvent"
+    assert (outcome.result["run_id"], outcome.result["status"]) == (run_id, "Completed")
+    assert [one.message for one in caplog.records if one.name == "airflow_azml.client.logs"] == ["hello", "bye"]
+
+
+def test_a_failure_takes_a_worker_that_tells_why(airflow, started, wait):
+    """The triggerer could only say that the task failed, not why."""
+    outcome = airflow.finish(wait(started(RAISES), deferrable=True, end_from_trigger=True))
+    assert isinstance(outcome.error, AirflowFailException)
+    assert "ValueError: the data has no rows" in str(outcome.error)
+
+
+@pytest.mark.parametrize("fields", [{"outlets": [Asset("runs")]}, {"do_xcom_push": False}])
+def test_what_only_a_worker_can_do_is_not_left_undone(started, wait, fields):
+    """Events of outlets are sent by a worker: with them the sensor ends there."""
+    outcome = wait(started(SLEEPS.format(1)), deferrable=True, end_from_trigger=True, **fields)
+    assert outcome.trigger.end_task is False
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_sensor_may_cancel_what_it_waits_for_when_its_time_is_over(airflow, emulator, started, wait, deferrable):
+    """`on_kill="cancel"` makes the run the sensor's own."""
+    run_id = started(SLEEPS.format(600))
+    outcome = airflow.finish(wait(run_id, timeout=1, deferrable=deferrable, on_kill="cancel"))
+    assert isinstance(outcome.error, AirflowSensorTimeout), outcome.error
+    assert emulator.regional("GET", "history/v1.0", f"/runs/{run_id}").json()["status"] == "Canceled"
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_the_log_is_shown_once(started, wait, until, caplog, mode):
+    """Poking shows it as it grows; where each look is a process of its own, the last one shows it all."""
+    caplog.set_level("INFO")
+    run_id = started("import time\nprint('hello', flush=True)\ntime.sleep(2)\nprint('bye')")
+    until(lambda: wait(run_id, mode=mode).state == "success")
+    assert [one.message for one in caplog.records if one.name == "airflow_azml.client.logs"] == ["hello", "bye"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_azml.client.errors import AzureMLError, NotFoundError, PermissionDeniedError, ServiceError
+from airflow_azml.client.history import Run
 from airflow_azml.client.lifecycle import Kind, Target
 from airflow_azml.triggers.hub import LEAST_GAP, Hub
 
@@ -36,7 +39,9 @@ class Service:
         self.asked.append(ids)
         if self.error:
             raise self.error
-        return {name: SimpleNamespace(status=self.statuses[name], error="") for name in ids if name in self.statuses}
+        return {
+            name: Run.parse({"runId": name, "status": self.statuses[name]}) for name in ids if name in self.statuses
+        }
 
     def get(self, name: str, _experiment: str | None) -> Any:
         self.asked.append([name])
@@ -44,7 +49,7 @@ class Service:
             raise self.error
         if name not in self.statuses:
             raise NotFoundError(name)
-        return SimpleNamespace(status=self.statuses[name], error="")
+        return Run.parse({"runId": name, "status": self.statuses[name]})
 
 
 @pytest.fixture
@@ -206,3 +211,67 @@ async def test_ends_are_told_one_by_one(service: Service, monkeypatch: pytest.Mo
     done, pending = await asyncio.wait(ends, return_when="FIRST_COMPLETED")
     assert (len(done), len(pending)) == (1, 1)
     assert await pending.pop() == "Completed"
+
+
+class Log:
+    """A follower of a log that has one more line each time it is read."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.lines = name, 0
+
+    @property
+    def position(self) -> dict[str, str]:
+        return {"file": self.name, "offset": str(self.lines)}
+
+    def read(self, _client: Any) -> list[str]:
+        self.lines += 1
+        return [f"{self.name} {self.lines}"]
+
+    def tell(self, lines: list[str]) -> None:
+        shown.append((task.get(), *lines))
+
+
+shown: list[tuple[str, ...]] = []
+task: contextvars.ContextVar[str] = contextvars.ContextVar("task")
+
+
+async def test_logs_are_read_in_turn_and_each_lands_in_its_own_tasks_log(service: Service) -> None:
+    """One reader serves all, writes in each trigger's own context, and reads only what runs."""
+    service.statuses = {"a": "Running", "b": "Running", "c": "Queued"}
+    hub = Hub(service)  # type: ignore[arg-type]
+    shown.clear()
+
+    async def wait(name: str) -> dict[str, str] | None:
+        task.set(f"task {name}")
+        with hub.watching(run(name), INTERVAL, Log(name)) as waiter:  # type: ignore[arg-type]
+            await waiter.next(5)
+            await waiter.next(0.7)
+            return waiter.position
+
+    ends = await asyncio.gather(*(wait(name) for name in "abc"))
+    assert {line for line in shown if line[1].endswith((" 1", " 2"))} == {
+        (f"task {name}", f"{name} {number}") for name in "ab" for number in (1, 2)
+    }
+    told = {name: sum(line[0] == f"task {name}" for line in shown) for name in "abc"}
+    assert [int(end["offset"]) for end in ends if end] == [told["a"], told["b"], 0]
+
+
+async def test_lines_that_were_read_too_late_are_left_to_who_ends_the_task(service: Service) -> None:
+    """The position is that of the last line shown: what was being read when the wait ended is not lost."""
+    service.statuses = {"a": "Running"}
+    hub = Hub(service)  # type: ignore[arg-type]
+    reading, done = threading.Event(), threading.Event()
+
+    class Slow(Log):
+        def read(self, client: Any) -> list[str]:
+            reading.set()
+            done.wait(5)
+            return super().read(client)
+
+    shown.clear()
+    with hub.watching(run("a"), INTERVAL, Slow("a")) as waiter:  # type: ignore[arg-type]
+        await waiter.next(5)
+        await asyncio.to_thread(reading.wait, 5)
+    done.set()
+    await asyncio.sleep(0.2)
+    assert (waiter.position, shown) == ({"file": "a", "offset": "0"}, [])

@@ -1,0 +1,126 @@
+"""Following a run's log: whole lines, each once, whatever the service does in between."""
+
+from __future__ import annotations
+
+import pytest
+from client_support import REGION, regional
+
+from airflow_azml.client.lifecycle import Kind, Target
+from airflow_azml.client.logs import PIECE, LogFollower
+
+HISTORY = regional("history/v1.0")
+RUN = Target(Kind.RUN, "r1")
+STD_LOG = "user_logs/std_log.txt"
+
+
+class Blob:
+    """A log that grows, behind a signature that may expire."""
+
+    def __init__(self, requests_mock, signature="one"):
+        self.content, self.valid, self.asked = b"", signature, []
+        self.files = {STD_LOG: self.url(signature)}
+        requests_mock.get(f"{HISTORY}/runs/r1/details", json=self._details)
+        requests_mock.get(f"{REGION}/blob/{STD_LOG}", content=self._read)
+
+    @staticmethod
+    def url(signature, name=STD_LOG):
+        return f"{REGION}/blob/{name}?sig={signature}signature"
+
+    def _details(self, _request, _context):
+        return {"logFiles": self.files}
+
+    def _read(self, request, context):
+        self.asked.append(request.headers["Range"])
+        if request.qs["sig"] != [f"{self.valid}signature"]:
+            context.status_code = 403
+            return b"<Error><Code>AuthenticationFailed</Code><Message>Signature not valid</Message></Error>"
+        first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
+        part = self.content[first : last + 1]
+        context.status_code = 206 if part else 416
+        return part
+
+
+@pytest.fixture
+def blob(requests_mock):
+    return Blob(requests_mock)
+
+
+def test_each_line_is_told_once_and_only_when_it_is_whole(client, blob):
+    """What is printed in pieces is a line when its end has come; at the end of the run the rest is one too."""
+    follower, told = LogFollower(RUN), []
+    for piece in (b"", b"one\ntw", b"o\nthree", b" and more", b"", b"\n\nlast"):
+        blob.content += piece
+        told.append(follower.read(client))
+    assert told == [[], ["one"], ["two"], [], [], ["three and more", ""]]
+    assert list(follower.rest(client)) == ["last"]
+    assert list(follower.rest(client)) == []
+
+
+def test_the_position_outlives_the_process(client, blob):
+    """Who goes on from the position tells what the former has not told, and nothing else."""
+    blob.content = b"one\ntwo\nthr"
+    first = LogFollower(RUN)
+    first.read(client)
+    blob.content += b"ee\n"
+    assert list(LogFollower(RUN, first.position).rest(client)) == ["three"]
+
+
+def test_a_progress_bar_is_told_by_its_last_word(client, blob):
+    """Tqdm and its like overwrite their line a hundred times a second."""
+    blob.content = b"\r 10%\r 50%\r100%\nwindows\r\n"
+    assert LogFollower(RUN).read(client) == ["100%", "windows"]
+
+
+def test_a_flood_is_read_in_pieces_and_nothing_of_it_is_lost(client, blob):
+    """One look reads 64 KiB at most; a line that is longer is cut, for no end may ever come."""
+    lines = [f"line {number} ".ljust(100, "x") for number in range(2000)]
+    blob.content = "\n".join([*lines, "y" * (PIECE + 10), "end"]).encode()
+    follower = LogFollower(RUN)
+    told = follower.read(client)
+    assert len(told) == PIECE // 101
+    told += follower.rest(client)
+    assert told[:2000] == lines
+    assert "".join(told[2000:]) == "y" * (PIECE + 10) + "end"
+
+
+def test_an_expired_signature_is_renewed(client, blob):
+    """The log's address is signed for some hours: a longer run gets a new one, and no line is lost."""
+    blob.content = b"one\n"
+    follower = LogFollower(RUN)
+    assert follower.read(client) == ["one"]
+    blob.content += b"two\n"
+    blob.valid = "two"
+    blob.files = {STD_LOG: blob.url("two")}
+    assert follower.read(client) == ["two"]
+
+
+def test_a_storage_that_refuses_is_said_once_and_not_asked_again(client, blob, caplog):
+    """A firewall before the storage account must not fail the wait, fill the log, or cost a request each look."""
+    blob.valid = "nobody's"
+    follower = LogFollower(RUN)
+    assert [follower.read(client), follower.read(client), list(follower.rest(client))] == [[], [], []]
+    assert len(blob.asked) == 2
+    assert [record.message for record in caplog.records if "cannot be shown" in record.message] == [
+        "run r1: its log cannot be shown here: read log failed (HTTP 403): AuthenticationFailed: Signature not valid"
+    ]
+
+
+def test_an_outage_only_delays_the_lines(client, blob, requests_mock):
+    """A look without an answer tells nothing; the next one goes on where the last had stopped."""
+    follower = LogFollower(RUN)
+    requests_mock.get(f"{HISTORY}/runs/r1/details", status_code=503)
+    assert follower.read(client) == []
+    requests_mock.get(f"{HISTORY}/runs/r1/details", json={"logFiles": blob.files})
+    blob.content = b"one\n"
+    assert follower.read(client) == ["one"]
+
+
+def test_what_the_script_prints_replaces_the_log_of_building_its_environment(client, blob, requests_mock):
+    """Until the script's own log appears the building's is there; the script's is told from its beginning."""
+    building = "azureml-logs/20_image_build_log.txt"
+    requests_mock.get(f"{REGION}/blob/{building}", content=b"step 1\nstep 2\n", status_code=206)
+    blob.files = {building: blob.url("one", building)}
+    follower = LogFollower(RUN)
+    assert follower.read(client) == ["step 1", "step 2"]
+    blob.files, blob.content = {building: blob.url("one", building), STD_LOG: blob.url("one")}, b"hello\n"
+    assert follower.read(client) == ["hello"]
