@@ -15,13 +15,12 @@ PIPELINES = 7  # one of the kinds fails on purpose
 
 
 @pytest.mark.system
-def test_nothing_is_lost_doubled_left_running_or_told(tmp_path: Path) -> None:
+def test_nothing_is_lost_doubled_left_running_or_told() -> None:
     """Whatever is killed, reset, truncated or refused: every pipeline ends as it should, with one run per attempt."""
     command = [sys.executable, str(CAMPAIGN), "--pipelines", str(PIPELINES), "--pause", "6"]
     paths = [str(CAMPAIGN.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [*command, "--folder", str(tmp_path / "campaign")],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        command, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True, text=True, check=False, timeout=280,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
