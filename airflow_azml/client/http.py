@@ -26,7 +26,7 @@ from airflow_azml.client.errors import (
     UntrustedHostError,
     error_from,
 )
-from airflow_azml.client.redact import excerpt, redact, signature_of
+from airflow_azml.client.redact import excerpt, redact, signatures_of
 from airflow_azml.client.retries import Retry, RetryPolicy, retry_after_of
 
 if TYPE_CHECKING:
@@ -250,7 +250,8 @@ class Transport:
 
     def signed(self, url: str) -> str:
         """Return a SAS URL unchanged, having told about its signature."""
-        self.secret(signature_of(url))
+        for signature in signatures_of(url):
+            self.secret(signature)
         return url
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ strings.
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote, urlsplit
 
 MASK = "***"
 _KEYS = (
@@ -39,7 +39,10 @@ def excerpt(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
     return shown if len(shown) <= limit and len(text) <= 2 * limit else f"{shown[:limit]} ... ({len(text)} characters)"
 
 
-def signature_of(url: str) -> str | None:
-    """Return the SAS signature that a storage URL carries, as it is written in the URL's query, decoded."""
-    values = parse_qs(urlsplit(url).query).get("sig")
-    return values[0] if values else None
+def signatures_of(url: str) -> tuple[str, ...]:
+    """Return the SAS signature of a storage URL as it is written there and as it is meant; nothing when it has none."""
+    for parameter in urlsplit(url).query.split("&"):
+        name, _, signature = parameter.partition("=")
+        if name == "sig" and signature:
+            return signature, unquote(signature)
+    return ()
