@@ -23,7 +23,9 @@ from airflow_azml.client.logs import LogFollower
 from airflow_azml.client.targets import cancel, look
 from airflow_azml.facts import facts
 from airflow_azml.hooks.azureml import AzureMLHook
-from airflow_azml.triggers.hub import Hub, in_thread
+from airflow_azml.triggers.hub import Hub
+from airflow_azml.triggers.run_log import RunLog
+from airflow_azml.triggers.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -105,17 +107,18 @@ class AzureMLTrigger(BaseTrigger):
 
     async def _wait(self) -> TriggerEvent:
         client, target = await client_of(self.azureml_conn_id), Target.from_json(self.target)
-        follower = None if self.log_position is None else LogFollower(target, self.log_position)
+        run_log = None if self.log_position is None else RunLog(target, self.log_position, self.task_instance)
         policy = Policy(
             self.poll_interval, self.timeout, queue_timeout=self.queue_timeout, run_timeout=self.run_timeout
         )
         # The module's logger: one per trigger would take as much memory as the rest of it.
         watch = Watch(target, policy, started=self.started, log=log.info)
-        with Hub.of(client, target).watching(target, self.poll_interval, follower) as waiter:
+        with Hub.of(client, target).watching(target, self.poll_interval, run_log) as waiter:
             decision = await self._decision(client, watch, waiter)
+        shown = None if run_log is None else run_log.position
         if self.end_task and decision.verdict is Verdict.DONE:
-            return await in_thread(partial(self._end, client, target, waiter.position))
-        return TriggerEvent({"target": self.target, "decision": decision.as_json(), "log": waiter.position})
+            return await in_thread(partial(self._end, client, target, shown))
+        return TriggerEvent({"target": self.target, "decision": decision.as_json(), "log": shown})
 
     async def _decision(self, client: AzureMLClient, watch: Watch, waiter: Waiter) -> Decision:
         while True:
@@ -127,9 +130,9 @@ class AzureMLTrigger(BaseTrigger):
                 return decision
 
     @staticmethod
-    def _end(client: AzureMLClient, target: Target, position: dict[str, str] | None) -> TriggerEvent:
-        if position is not None:
-            LogFollower.tell(LogFollower(target, position).rest(client))
+    def _end(client: AzureMLClient, target: Target, shown: dict[str, str] | None) -> TriggerEvent:
+        if shown is not None:
+            LogFollower.tell(LogFollower(target, shown).rest(client))
         return TaskSuccessEvent(xcoms={"return_value": facts(client, target)})
 
 

@@ -16,23 +16,23 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
 
 from airflow_azml.client.errors import AzureMLError
 from airflow_azml.client.lifecycle import Kind, Phase
 from airflow_azml.client.targets import look_at_all
+from airflow_azml.triggers.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Observation, Target
-    from airflow_azml.client.logs import LogFollower
+    from airflow_azml.triggers.run_log import RunLog
 
     News = Observation | AzureMLError
 
@@ -45,9 +45,6 @@ FIRST_LOOK = 1.0  # seconds at most until a poller begins: pollers that start to
 LOG_GAP = 0.1  # seconds between two reads of logs: what remains of a log is read at the end, by whoever ends the task
 # Ends are told so many seconds apart: a triggerer that has to store thousands of events in one burst blocks its loop.
 WAKE_GAP = 0.005
-Result = TypeVar("Result")
-# HTTP is synchronous; a small pool of its own keeps it off the triggerer's loop and out of others' way.
-_executor = ThreadPoolExecutor(max_workers=16, thread_name_prefix="azureml")
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[AzureMLClient, bool], Hub]] = WeakKeyDictionary()
 
 
@@ -57,33 +54,20 @@ class Waiter:
     :param hub: who asks.
     :param target: what it waits for.
     :param interval: seconds between two looks that it asks for.
-    :param follower: of the run's log, which is written to the log of the trigger's task.
+    :param run_log: its log, to be shown in the task's while it runs.
     """
 
-    __slots__ = (
-        "_answered",
-        "_context",
-        "_hub",
-        "_news",
-        "_told",
-        "_woken",
-        "follower",
-        "interval",
-        "position",
-        "target",
-    )
+    __slots__ = ("_answered", "_hub", "_news", "_told", "_woken", "interval", "run_log", "target")
 
-    def __init__(self, hub: Hub, target: Target, interval: float, follower: LogFollower | None) -> None:
+    def __init__(self, hub: Hub, target: Target, interval: float, run_log: RunLog | None) -> None:
         self.target = target
         self.interval = interval
-        self.follower = follower
-        self.position = follower.position if follower else None
+        self.run_log = run_log
         self._hub = hub
         self._answered = time.monotonic()
         self._told = ("", "")
         self._news: News | None = None
         self._woken: asyncio.Future[None] | None = None
-        self._context = contextvars.copy_context()  # says whose log its lines belong to
 
     def __enter__(self) -> Self:
         self._hub.add(self)
@@ -117,12 +101,6 @@ class Waiter:
             self._told = said
         self.wake(news)
         return True
-
-    def show(self, lines: list[str]) -> None:
-        """Write new lines of the run's log to the task's."""
-        if self.follower and lines:
-            self._context.run(self.follower.tell, lines)
-            self.position = self.follower.position
 
     def wake(self, news: News) -> None:
         """Wake the trigger in any case."""
@@ -162,9 +140,9 @@ class Hub:
             hubs[client, runs] = cls(client, runs=runs)
         return hubs[client, runs]
 
-    def watching(self, target: Target, interval: float, follower: LogFollower | None = None) -> Waiter:
+    def watching(self, target: Target, interval: float, run_log: RunLog | None = None) -> Waiter:
         """Return a waiter that is told of every new status of the target, within `with`."""
-        return Waiter(self, target, interval, follower)
+        return Waiter(self, target, interval, run_log)
 
     def add(self, waiter: Waiter) -> None:
         """Put its target first in the queue, for it may have ended long ago; start the poller when there is none."""
@@ -228,7 +206,7 @@ class Hub:
 
     def _follow(self, group: Iterable[Waiter]) -> None:
         """Read the logs of those that want them from now on."""
-        self._running.update((waiter, None) for waiter in group if waiter.follower)
+        self._running.update((waiter, None) for waiter in group if waiter.run_log)
         if self._running and (self._reader is None or self._reader.done()):
             self._reader = asyncio.get_running_loop().create_task(self._read_logs(), context=contextvars.Context())
 
@@ -237,10 +215,10 @@ class Hub:
         while self._running:
             waiter = next(iter(self._running))
             self._running.move_to_end(waiter)
-            if waiter.follower:
-                lines = await in_thread(partial(waiter.follower.read, self._client))
+            if waiter.run_log:
+                lines = await waiter.run_log.read(self._client)
                 if waiter in self._running:  # or whoever finishes the task reads them once more
-                    waiter.show(lines)
+                    await waiter.run_log.show(lines)
             await asyncio.sleep(max(waiter.interval / max(len(self._running), 1), LOG_GAP))
 
     async def _rest(self, began: float, asked: int, earliest: float) -> None:
@@ -255,8 +233,3 @@ class Hub:
             self._hurry.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), left)
-
-
-async def in_thread(call: Callable[[], Result], executor: ThreadPoolExecutor = _executor) -> Result:
-    """Run a blocking call beside the event loop, in the caller's context: it says whose log its lines belong to."""
-    return await asyncio.get_running_loop().run_in_executor(executor, contextvars.copy_context().run, call)

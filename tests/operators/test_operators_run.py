@@ -136,6 +136,19 @@ def test_a_killed_task_cancels_its_run(start, project, runs):
     assert list(runs(fields).values()) == ["Canceled"]
 
 
+@pytest.mark.parametrize(("after_work", "left"), [(True, {"Canceled"}), (False, set())])
+def test_a_task_that_is_killed_while_it_submits_leaves_nothing_running(
+    start, project, emulator, runs, after_work, left
+):
+    """The POST is broken off: if the service had understood it by then, its run is seen canceled."""
+    fault = {"path": "/startrun", "method": "POST", "delay": 5, "afterWork": after_work}
+    emulator.call("POST", "/_emulator/faults", json=fault).raise_for_status()
+    fields = project(SLEEPS)
+    outcome = start(fields, execution_timeout=timedelta(seconds=3))
+    assert isinstance(outcome.error, AirflowTaskTimeout)
+    assert set(runs(fields).values()) == left
+
+
 def test_a_killed_task_may_leave_its_run(start, project, runs, until):
     """on_kill="detach" is for runs that somebody else looks after; a retry finds the run again."""
     fields = project(SLEEPS)

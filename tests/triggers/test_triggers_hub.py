@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -214,64 +212,51 @@ async def test_ends_are_told_one_by_one(service: Service, monkeypatch: pytest.Mo
 
 
 class Log:
-    """A follower of a log that has one more line each time it is read."""
+    """A run's log that has one more line each time it is read."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.lines = name, 0
+        self.name, self.read_lines, self.shown = name, 0, list[str]()
 
-    @property
-    def position(self) -> dict[str, str]:
-        return {"file": self.name, "offset": str(self.lines)}
+    async def read(self, _client: Any) -> list[str]:
+        self.read_lines += 1
+        return [f"{self.name} {self.read_lines}"]
 
-    def read(self, _client: Any) -> list[str]:
-        self.lines += 1
-        return [f"{self.name} {self.lines}"]
-
-    def tell(self, lines: list[str]) -> None:
-        shown.append((task.get(), *lines))
+    async def show(self, lines: list[str]) -> None:
+        self.shown += lines
 
 
-shown: list[tuple[str, ...]] = []
-task: contextvars.ContextVar[str] = contextvars.ContextVar("task")
-
-
-async def test_logs_are_read_in_turn_and_each_lands_in_its_own_tasks_log(service: Service) -> None:
-    """One reader serves all, writes in each trigger's own context, and reads only what runs."""
+async def test_logs_are_read_in_turn_while_their_runs_run(service: Service) -> None:
+    """One reader serves all; a run that is queued has no log to read."""
     service.statuses = {"a": "Running", "b": "Running", "c": "Queued"}
     hub = Hub(service)  # type: ignore[arg-type]
-    shown.clear()
+    logs = {name: Log(name) for name in service.statuses}
 
-    async def wait(name: str) -> dict[str, str] | None:
-        task.set(f"task {name}")
-        with hub.watching(run(name), INTERVAL, Log(name)) as waiter:  # type: ignore[arg-type]
+    async def wait(name: str) -> None:
+        with hub.watching(run(name), INTERVAL, logs[name]) as waiter:  # type: ignore[arg-type]
             await waiter.next(5)
             await waiter.next(0.7)
-            return waiter.position
 
-    ends = await asyncio.gather(*(wait(name) for name in "abc"))
-    assert {line for line in shown if line[1].endswith((" 1", " 2"))} == {
-        (f"task {name}", f"{name} {number}") for name in "ab" for number in (1, 2)
-    }
-    told = {name: sum(line[0] == f"task {name}" for line in shown) for name in "abc"}
-    assert [int(end["offset"]) for end in ends if end] == [told["a"], told["b"], 0]
+    await asyncio.gather(*map(wait, logs))
+    assert all(logs[name].shown[:2] == [f"{name} 1", f"{name} 2"] for name in "ab")
+    assert logs["c"].read_lines == 0
+    assert abs(logs["a"].read_lines - logs["b"].read_lines) <= 1
 
 
 async def test_lines_that_were_read_too_late_are_left_to_who_ends_the_task(service: Service) -> None:
-    """The position is that of the last line shown: what was being read when the wait ended is not lost."""
+    """What was being read when the wait ended is not shown here: the position is that of the last line shown."""
     service.statuses = {"a": "Running"}
     hub = Hub(service)  # type: ignore[arg-type]
-    reading, done = threading.Event(), threading.Event()
+    reading, done = asyncio.Event(), asyncio.Event()
 
     class Slow(Log):
-        def read(self, client: Any) -> list[str]:
+        async def read(self, client: Any) -> list[str]:
             reading.set()
-            done.wait(5)
-            return super().read(client)
+            await done.wait()
+            return await super().read(client)
 
-    shown.clear()
-    with hub.watching(run("a"), INTERVAL, Slow("a")) as waiter:  # type: ignore[arg-type]
-        await waiter.next(5)
-        await asyncio.to_thread(reading.wait, 5)
+    slow = Slow("a")
+    with hub.watching(run("a"), INTERVAL, slow):  # type: ignore[arg-type]
+        await asyncio.wait_for(reading.wait(), 5)
     done.set()
-    await asyncio.sleep(0.2)
-    assert (waiter.position, shown) == ({"file": "a", "offset": "0"}, [])
+    await asyncio.sleep(0.1)
+    assert (slow.read_lines, slow.shown) == (1, [])

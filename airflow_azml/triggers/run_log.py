@@ -1,0 +1,84 @@
+"""The log of a run, shown in the log of the deferred task that waits for it.
+
+How far it has been shown stands in an XCom of the task, so that another triggerer can go on from there. It is kept now
+and then only, as every time costs a transaction: what may be shown twice are the lines of the last seconds before a
+triggerer went away. Airflow before 3.3 offers a trigger no way to write an XCom; there the log begins anew.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.bases.xcom import BaseXCom
+
+from airflow_azml.client.logs import LogFollower
+from airflow_azml.triggers.threads import in_thread
+
+if TYPE_CHECKING:
+    from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.lifecycle import Target
+
+log = logging.getLogger(__name__)
+KEY = "azureml_log_shown"
+KEPT_EVERY = 10.0  # seconds
+
+
+class RunLog:
+    """One run's log on its way to one task's. It is made in the trigger, whose context says which task's log that is.
+
+    :param target: the run.
+    :param position: `LogFollower.position` from which to go on.
+    :param task_instance: the deferred task; None where there is no triggerer around the trigger.
+    """
+
+    __slots__ = ("_context", "_follower", "_kept", "_task_instance", "position", "target")
+
+    def __init__(self, target: Target, position: dict[str, str], task_instance: Any = None) -> None:
+        self.target = target
+        self.position = position
+        self._task_instance = task_instance if hasattr(BaseXCom, "aset") else None
+        self._follower: LogFollower | None = None
+        self._kept = time.monotonic()
+        self._context = contextvars.copy_context()
+
+    async def read(self, client: AzureMLClient) -> list[str]:
+        """Return the lines that have not been shown yet."""
+        if self._follower is None:
+            self.position = await self._recalled() or self.position
+            self._follower = LogFollower(self.target, self.position)
+        return await in_thread(partial(self._follower.read, client))
+
+    async def show(self, lines: list[str]) -> None:
+        """Write them to the task's log, and keep in mind that they are there."""
+        if not lines or self._follower is None:
+            return
+        self._context.run(self._follower.tell, lines)
+        self.position = self._follower.position
+        if time.monotonic() - self._kept >= KEPT_EVERY:
+            self._kept = time.monotonic()
+            await self._keep()
+
+    async def _keep(self) -> None:
+        if self._task_instance:
+            try:
+                await BaseXCom.aset(KEY, {**self.position, "run_id": self.target.name}, **self._whose())
+            except Exception as error:  # noqa: BLE001 - whatever Airflow has against it: the wait goes on
+                log.warning("%s: how far its log was shown could not be kept: %s", self.target, error)
+
+    async def _recalled(self) -> dict[str, str] | None:
+        """Return how far another triggerer has shown this very run's log."""
+        if self._task_instance is None:
+            return None
+        try:
+            kept = await BaseXCom.aget_one(key=KEY, **self._whose())
+        except Exception as error:  # noqa: BLE001 - likewise
+            log.warning("%s: how far its log was shown is not known: %s", self.target, error)
+            return None
+        return kept if isinstance(kept, dict) and kept.get("run_id") == self.target.name else None
+
+    def _whose(self) -> dict[str, Any]:
+        return {name: getattr(self._task_instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
