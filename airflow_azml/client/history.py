@@ -25,6 +25,8 @@ TERMINAL = frozenset({"completed", "failed", "canceled"})
 """Finalizing is not among them: outputs are still being uploaded."""
 _BATCH, _LARGEST_BATCH = 100, 500
 """Runs per request: what Microsoft's own client takes; no limit is published."""
+_PAUSE = 0.1
+"""Seconds between two single requests where one for many was wanted."""
 _PAGE = 500
 _ABSENT = frozenset({404, 405, 501})
 
@@ -213,10 +215,15 @@ class RunHistory(Service):
                 if error.status_code not in _ABSENT:
                     raise
                 self._batch_works = False
-        return dict(self._query(run_ids, experiment) if experiment else self._one_by_one(run_ids))
+        if experiment:
+            return dict(self._query(run_ids, experiment))
+        self.batch_size = self._largest_batch = 1  # whoever asks by batches asks in the pace of single requests now
+        return dict(self._one_by_one(run_ids))
 
     def _one_by_one(self, run_ids: Sequence[str]) -> Iterator[tuple[str, Run]]:
-        for run_id in run_ids:
+        for number, run_id in enumerate(run_ids):
+            if number:
+                self.http.pause(_PAUSE)
             with contextlib.suppress(NotFoundError):
                 yield run_id, self.get(run_id)
 

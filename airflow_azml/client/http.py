@@ -45,6 +45,9 @@ ARM = "arm"
 _READ_AT_MOST = 65_536
 """Bytes of an error answer that are read: its reason stands at the beginning."""
 _REDIRECTS = 3
+_MOST_SIGNATURES = 100
+"""Each file has a signature of its own, and Airflow's masker takes the longer for each the more it knows: a minute for
+a thousand. They expire, and whatever this room prints has been through :func:`redact`."""
 _PIECE = 262_144
 """Bytes that are held in memory while a file is downloaded."""
 
@@ -99,6 +102,7 @@ class Transport:
         self._sleep = sleep
         self._lock = threading.RLock()  # a killed task cancels its run in a signal handler, amid anything
         self._seen: dict[str, str] = {}
+        self._signatures = 0
 
     def request(
         self,
@@ -205,6 +209,10 @@ class Transport:
         self._sleep(self._policy.delay(attempt, retry_after))
         return True
 
+    def pause(self, seconds: float) -> None:
+        """Let other requests have their turn."""
+        self._sleep(seconds)
+
     def download(
         self, url: str, target: Path, *, operation: str, check: Callable[[int], None] = lambda _received: None
     ) -> None:
@@ -249,9 +257,11 @@ class Transport:
             self._on_secret(value)
 
     def signed(self, url: str) -> str:
-        """Return a SAS URL unchanged, having told about its signature."""
+        """Return a SAS URL unchanged, having told about its signature, unless there have been very many."""
         for signature in signatures_of(url):
-            self.secret(signature)
+            if self._signatures < _MOST_SIGNATURES:
+                self._signatures += 1
+                self.secret(signature)
         return url
 
     def close(self) -> None:

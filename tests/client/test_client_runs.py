@@ -197,7 +197,9 @@ def test_many_runs_where_the_service_knows_no_batch(client, requests_mock):
     assert requests_mock.last_request.json() == {"filter": "RunId eq r1 or RunId eq r2", "top": 2}
     requests_mock.get(f"{HISTORY}/runs/r1", json=RUN)
     requests_mock.get(f"{HISTORY}/runs/r2", status_code=404)
+    assert client.runs.batch_size > 1
     assert list(client.runs.get_many(["r1", "r2"])) == ["r1"]
+    assert (client.runs.batch_size, client.slept) == (1, [0.1])
     assert len(posts(requests_mock, f"{HISTORY}/batchrundata")) == 1
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from airflow_azml.client.auth import StaticToken
+from airflow_azml.client.azureml import AzureMLClient
 from airflow_azml.client.errors import AzureMLError, NotFoundError, PermissionDeniedError, ServiceError
 from airflow_azml.client.history import Run
 from airflow_azml.client.lifecycle import Kind, Target
+from airflow_azml.client.workspace import Workspace
 from airflow_azml.triggers.hub import LEAST_GAP, Hub
 
+WORKSPACE = Workspace("s", "g", "hub")
 pytestmark = pytest.mark.anyio
 INTERVAL = 0.02
 
@@ -130,6 +136,28 @@ async def test_a_passing_error_only_makes_the_wait_longer(service: Service) -> N
         assert await waiter.next(5 * INTERVAL) is None
         service.error = None
         assert (await waiter.next(5)).status == "Running"  # type: ignore[union-attr]
+
+
+async def test_without_batches_runs_are_asked_for_one_by_one_at_the_hubs_pace(requests_mock: Any) -> None:
+    """A service that knows no call for many runs is not flooded: single requests, the hub's gap apart."""
+    region, when = "https://eastus.api.azureml.ms", []
+    workspace = {"properties": {"discoveryUrl": f"{region}/discovery"}}
+    requests_mock.get(f"https://management.azure.com{WORKSPACE.arm_path}", json=workspace)
+    requests_mock.get(f"{region}/discovery", json={"api": region})
+    requests_mock.post(f"{region}/history/v1.0{WORKSPACE.arm_path}/batchrundata", status_code=404)
+
+    def status(request: Any, _context: Any) -> Any:
+        when.append(time.monotonic())
+        return {"runId": request.path.rpartition("/")[2], "status": "Completed"}
+
+    requests_mock.get(re.compile("/runs/r"), json=status)
+    client = AzureMLClient(WORKSPACE, StaticToken("t"))
+    hub = Hub(client)
+    assert set(await asyncio.gather(*(status_of(hub, f"r{number}") for number in range(12)))) == {"Completed"}
+    assert client.transport.requests["get many runs"] == 1
+    assert (len(when), client.runs.batch_size) == (12, 1)
+    assert when[-1] - when[0] >= 11 * 0.9 * LEAST_GAP
+    client.close()
 
 
 @pytest.mark.parametrize("error", [PermissionDeniedError("no"), ServiceError("down")])
