@@ -23,6 +23,14 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; leave the tests of a file, or of one `world`, to one process: they share much."""
+    for item in items:
+        shares_world = "world" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group(item.path.parent.name if shares_world else item.path.stem))
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+
+
 @pytest.fixture(scope="session")
 def until() -> Any:
     """`wait_until`: return a condition's first true value; fail when there is none in time."""
