@@ -76,7 +76,11 @@ class Campaign:
         self._folder, self._secret = folder, secrets.token_hex(20)
         self.emulator = EmulatorProcess(folder / "emulator" / "data")
         self.proxy = f"https://127.0.0.1:{free_port()}"
-        environment = {"AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode()}
+        environment = {
+            "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
+            # From it our triggers know how long a deferring worker may take to be noticed, and this machine is busy.
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "3",
+        }
         self.stack = AirflowStack(folder / "stack", HERE / "dags", environment, parallelism=6)
         self._exit = ExitStack()
 
