@@ -143,12 +143,14 @@ class AirflowStack:
             os.kill(service.pid, signal.SIGKILL)
             service.wait(START)
         else:
-            _kill_session(service.pid)
+            _send(signal.SIGKILL, service.pid)
             service.wait(START)
 
-    def ask_to_end(self, part: str) -> None:
-        """Send SIGTERM to a part, as a deploy does, and do not wait: LocalExecutor lets its tasks end first."""
-        os.kill(self._parts.pop(part).pid, signal.SIGTERM)
+    def shut_down(self, part: str) -> None:
+        """Send SIGTERM to a part and all its processes, as systemd does, and wait for its end."""
+        service = self._parts.pop(part)
+        _send(signal.SIGTERM, service.pid)
+        service.wait(START)
 
     def restart(self, part: str, *, with_workers: bool = False) -> None:
         """Kill a part and start it again."""
@@ -192,7 +194,7 @@ class AirflowStack:
     def _stop(self) -> None:
         stop(list(self._parts.values()))
         for session in self._sessions:  # what killed parts have left behind
-            _kill_session(session)
+            _send(signal.SIGKILL, session)
 
 
 def _title(process: psutil.Process) -> str:
@@ -201,11 +203,11 @@ def _title(process: psutil.Process) -> str:
     return ""
 
 
-def _kill_session(session: int) -> None:
+def _send(number: signal.Signals, session: int) -> None:
     for pid in psutil.pids():
         with suppress(ProcessLookupError):
             if os.getsid(pid) == session:
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
 
 
 def _listens(port: int) -> bool:

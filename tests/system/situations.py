@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +17,7 @@ from airflow_stack import AirflowStack, ended
 from emulator_process import EmulatorProcess, wait_until
 
 ACTIVE = {"NotStarted", "Queued", "Preparing", "Starting", "Running", "Finalizing", "CancelRequested"}
-PATIENCE = 150  # seconds, on a machine where many situations take place at the same time
+PATIENCE = 240  # seconds, on a machine where many situations take place at the same time
 LONG = 600  # seconds that a call is held up: longer than anybody waits
 
 
@@ -69,6 +70,10 @@ class Situation:
         """Return the task's state."""
         return self.world.stack.api.state(self.dag_id, self.run_id, "run")
 
+    def instances(self) -> Counter[str]:
+        """Return how many task instances are in each state."""
+        return Counter(task.state for task in self.world.stack.api.task_instances(self.dag_id, self.run_id))
+
     def processes(self, run: str) -> list[int]:
         """Return the process ids of a run's script and of the program that it has started."""
         pids = Path(self.gate).with_name(f"{run}.pids")
@@ -88,10 +93,10 @@ class Situation:
         return last
 
     def until_waiting(self) -> str:
-        """Wait until the run is running and the task waits for it; return the run's id."""
+        """Wait until the run is running, and the task or its trigger waits for it; return the run's id."""
         run = self.until_running()
         if self.dag_id.endswith("_deferred"):
-            self.until_task("deferred")
+            until(lambda: re.search(r"trigger .* starting", self.log()), self.log)
         return run
 
     def ends(self, state: str, runs: dict[str, int]) -> None:
@@ -129,6 +134,18 @@ class Situation:
         """Send SIGKILL to the task's process and to its supervisor."""
         self.world.stack.kill_task(self.dag_id, "run", self.run_id)
 
+    def shut_worker_down(self) -> None:
+        """Send SIGTERM to the task's supervisor."""
+        self.world.stack.task_processes(self.dag_id, "run", self.run_id)[0].terminate()
+
+    def mark(self, state: str) -> None:
+        """Mark the task."""
+        self.world.stack.api.mark(self.dag_id, self.run_id, "run", state)
+
+    def mark_dag_run(self, state: str) -> None:
+        """Mark the dag run."""
+        self.world.stack.api.mark_run(self.dag_id, self.run_id, state)
+
     def clear(self) -> None:
         """Clear the task."""
         self.world.stack.api.clear(self.dag_id, self.run_id, "run")
@@ -137,10 +154,12 @@ class Situation:
         return list(self.world.control("GET", "/faults")["value"])
 
 
-def until(condition: Callable[[], Any], why: Callable[[], str] = str, seconds: float = PATIENCE) -> None:
-    """Wait until something is so; a failure tells why it was not. It looks once a second: many look at the same time."""
+def until(
+    condition: Callable[[], Any], why: Callable[[], str] = str, seconds: float = PATIENCE, every: float = 1
+) -> None:
+    """Wait until something is so, looking once a second, for many do; a failure tells why it was not."""
     with suppress(AssertionError):
-        wait_until(condition, seconds, every=1)
+        wait_until(condition, seconds, every)
         return
     raise AssertionError(f"not within {seconds} s: {why()}")
 

@@ -11,7 +11,7 @@ import pytest
 from situations import LONG, World, until
 
 TOGETHER = True
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 both_waits = pytest.mark.parametrize("wait", ["sync", "deferred"])
 
 
