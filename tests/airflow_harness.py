@@ -130,14 +130,16 @@ class Airflow:
         payload: dict[str, Any] = json.loads(json.dumps(self.fired(deferred).payload))
         return payload
 
-    @staticmethod
-    def fired(deferred: Outcome) -> TriggerEvent:
+    def fired(self, deferred: Outcome) -> TriggerEvent:
         """Run the deferred task's trigger until it fires."""
+        trigger = deferred.trigger
+        trigger.task_instance = self.instance(deferred.task)
 
         async def first() -> Any:
-            return await anext(deferred.trigger.run())
+            return await anext(trigger.run())
 
-        return asyncio.run(first())
+        with set_supervisor_comms(_Supervisor(self, deferred.task.task_id)):
+            return asyncio.run(first())
 
     def resume(self, deferred: Outcome, event: dict[str, Any]) -> Outcome:
         """Run the process that goes on after the trigger's event."""
@@ -150,7 +152,6 @@ class Airflow:
             return outcome
         event = self.fired(outcome)
         if isinstance(event, BaseTaskEndEvent):
-            self.xcoms.setdefault(outcome.task.task_id, {}).update(event.xcoms or {})
             return Outcome(event.task_instance_state.value, event, None, self, outcome.task)
         return self.resume(outcome, json.loads(json.dumps(event.payload)))
 
@@ -175,6 +176,9 @@ class _Supervisor:
             case GetXComSequenceSlice():
                 return XComSequenceSliceResult(root=[self._pulled(msg)])
         return None
+
+    async def asend(self, msg: Any) -> Any:
+        return self.send(msg)
 
     def _pulled(self, msg: Any) -> Any:
         return self.harness.xcoms.get(msg.task_id, {}).get(msg.key)

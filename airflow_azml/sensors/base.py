@@ -29,8 +29,8 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
     :param azureml_conn_id: the Airflow connection to the workspace.
     :param deferrable: wait in the triggerer; `[operators] default_deferrable` when None.
     :param poke_interval: seconds between two looks; 60 in mode `reschedule`, where each one costs a process, else 5.
-    :param end_from_trigger: when deferred, succeed in the triggerer, without another worker process; not with outlets,
-        which only a worker can report. A failure always takes a worker, to tell the reason.
+    :param end_from_trigger: when deferred, succeed in the triggerer, without another worker process (Airflow 3.3); not
+        with outlets, which only a worker can report. A failure always takes a worker, to tell the reason.
     """
 
     template_fields: Sequence[str] = ("azureml_conn_id",)

@@ -26,12 +26,14 @@ from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.triggers.hub import Hub
 from airflow_azml.triggers.run_log import RunLog
 from airflow_azml.triggers.threads import in_thread
+from airflow_azml.triggers.xcom import TaskXCom
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Decision
+    from airflow_azml.facts import Facts
     from airflow_azml.triggers.hub import Waiter
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,8 @@ class AzureMLTrigger(BaseTrigger):
     :param started: when the wait began, Unix time; now when absent.
     :param cancel_on_kill: cancel the target when a user marks or clears the waiting task (Airflow 3.3 and later).
     :param log: `LogFollower.position` from which a run's log is shown in the task's; None shows nothing.
-    :param end_task: end the task from here when the wait ends well, without another worker process.
+    :param end_task: end the task from here when the wait ends well, without another worker process (Airflow 3.3 and
+        later; a worker does it on others).
     """
 
     def __init__(
@@ -107,7 +110,7 @@ class AzureMLTrigger(BaseTrigger):
 
     async def _wait(self) -> TriggerEvent:
         client, target = await client_of(self.azureml_conn_id), Target.from_json(self.target)
-        run_log = None if self.log_position is None else RunLog(target, self.log_position, self.task_instance)
+        run_log = None if self.log_position is None else RunLog(target, self.log_position, TaskXCom(self.task_instance))
         policy = Policy(
             self.poll_interval, self.timeout, queue_timeout=self.queue_timeout, run_timeout=self.run_timeout
         )
@@ -116,8 +119,10 @@ class AzureMLTrigger(BaseTrigger):
         with Hub.of(client, target).watching(target, self.poll_interval, run_log) as waiter:
             decision = await self._decision(client, watch, waiter)
         shown = None if run_log is None else run_log.position
-        if self.end_task and decision.verdict is Verdict.DONE:
-            return await in_thread(partial(self._end, client, target, shown))
+        xcom = TaskXCom(self.task_instance)
+        if self.end_task and xcom and decision.verdict is Verdict.DONE:
+            await xcom.set("return_value", await in_thread(partial(self._end, client, target, shown)))
+            return TaskSuccessEvent()
         return TriggerEvent({"target": self.target, "decision": decision.as_json(), "log": shown})
 
     async def _decision(self, client: AzureMLClient, watch: Watch, waiter: Waiter) -> Decision:
@@ -130,10 +135,11 @@ class AzureMLTrigger(BaseTrigger):
                 return decision
 
     @staticmethod
-    def _end(client: AzureMLClient, target: Target, shown: dict[str, str] | None) -> TriggerEvent:
+    def _end(client: AzureMLClient, target: Target, shown: dict[str, str] | None) -> Facts:
+        """Do what the task would have done in a worker."""
         if shown is not None:
             LogFollower.tell(LogFollower(target, shown).rest(client))
-        return TaskSuccessEvent(xcoms={"return_value": facts(client, target)})
+        return facts(client, target)
 
 
 _ARGUMENTS = (

@@ -11,9 +11,7 @@ import contextvars
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from airflow.sdk.bases.xcom import BaseXCom
+from typing import TYPE_CHECKING
 
 from airflow_azml.client.logs import LogFollower
 from airflow_azml.triggers.threads import in_thread
@@ -21,6 +19,7 @@ from airflow_azml.triggers.threads import in_thread
 if TYPE_CHECKING:
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Target
+    from airflow_azml.triggers.xcom import TaskXCom
 
 log = logging.getLogger(__name__)
 KEY = "azureml_log_shown"
@@ -32,15 +31,15 @@ class RunLog:
 
     :param target: the run.
     :param position: `LogFollower.position` from which to go on.
-    :param task_instance: the deferred task; None where there is no triggerer around the trigger.
+    :param xcom: of the deferred task.
     """
 
-    __slots__ = ("_context", "_follower", "_kept", "_task_instance", "position", "target")
+    __slots__ = ("_context", "_follower", "_kept", "_xcom", "position", "target")
 
-    def __init__(self, target: Target, position: dict[str, str], task_instance: Any = None) -> None:
+    def __init__(self, target: Target, position: dict[str, str], xcom: TaskXCom) -> None:
         self.target = target
         self.position = position
-        self._task_instance = task_instance if hasattr(BaseXCom, "aset") else None
+        self._xcom = xcom
         self._follower: LogFollower | None = None
         self._kept = time.monotonic()
         self._context = contextvars.copy_context()
@@ -63,22 +62,16 @@ class RunLog:
             await self._keep()
 
     async def _keep(self) -> None:
-        if self._task_instance:
-            try:
-                await BaseXCom.aset(KEY, {**self.position, "run_id": self.target.name}, **self._whose())
-            except Exception as error:  # noqa: BLE001 - whatever Airflow has against it: the wait goes on
-                log.warning("%s: how far its log was shown could not be kept: %s", self.target, error)
+        try:
+            await self._xcom.set(KEY, {**self.position, "run_id": self.target.name})
+        except Exception as error:  # noqa: BLE001 - whatever Airflow has against it: the wait goes on
+            log.warning("%s: how far its log was shown could not be kept: %s", self.target, error)
 
     async def _recalled(self) -> dict[str, str] | None:
         """Return how far another triggerer has shown this very run's log."""
-        if self._task_instance is None:
-            return None
         try:
-            kept = await BaseXCom.aget_one(key=KEY, **self._whose())
+            kept = await self._xcom.get(KEY)
         except Exception as error:  # noqa: BLE001 - likewise
             log.warning("%s: how far its log was shown is not known: %s", self.target, error)
             return None
         return kept if isinstance(kept, dict) and kept.get("run_id") == self.target.name else None
-
-    def _whose(self) -> dict[str, Any]:
-        return {name: getattr(self._task_instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
