@@ -47,7 +47,7 @@ KINDS = (
     "fault_sync",
 )
 PATIENCE = 120.0, 12.0  # seconds that a campaign may take: at least, and for each pipeline
-FEW = 3  # pipelines
+FEW = 10  # pipelines
 CONNECTIONS = {"azureml_default": "v2", "azureml_classic": "v1"}
 PIPELINES = """
 SELECT r.dag_id, r.run_id, r.state, coalesce(t.try_number, 0), trained.value ->> 'run_id',
@@ -215,7 +215,7 @@ def drive(campaign: Campaign, killer: Killer, number: int) -> None:
         left = number - states["success"] - states["failed"]
         if not left:
             return
-        if left > FEW:  # the last ones would be killed more often than they have tries
+        if left > min(FEW, number // 2):  # the last ones would be killed more often than they have tries
             killer.strike()
         time.sleep(0.5)
 
