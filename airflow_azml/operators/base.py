@@ -182,14 +182,14 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         return decision
 
     def _pause(self, target: Target, seconds: float) -> None:
-        """Sleep, but not on after a kill: a worker that is shut down waits for its tasks."""
+        """Sleep, but not on after a kill that leaves the target alone: a worker that is shut down waits for its tasks."""
         from airflow.providers.common.compat.sdk import AirflowException  # noqa: PLC0415 - not at parse time
 
         until = time.monotonic() + seconds
-        while not self._killed and (left := until - time.monotonic()) > 0:
+        while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 1.0))
-        if self._killed and not self._cancels(target):
-            raise AirflowException(f"{target}: its task was killed; it goes on, and the next try will find it")
+            if self._killed and not self._cancels(target):
+                raise AirflowException(f"{target}: its task was killed; it goes on, and the next try will find it")
 
     def _finish(self, target: Target, decision: Decision, log: LogFollower | None) -> Result:
         """Return the result of a wait that ended well; raise what a person needs to know of any other."""
