@@ -182,7 +182,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         return decision
 
     def _pause(self, target: Target, seconds: float) -> None:
-        """Sleep, but not on after a kill that leaves the target alone: a worker that is shut down waits for its tasks."""
+        """Sleep, but not on after a kill that leaves the target alone: a worker that shuts down waits for its tasks."""
         from airflow.providers.common.compat.sdk import AirflowException  # noqa: PLC0415 - not at parse time
 
         until = time.monotonic() + seconds
