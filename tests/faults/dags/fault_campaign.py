@@ -6,8 +6,6 @@ by every pipeline; those that have a cluster or an endpoint of their own delete 
 
 from __future__ import annotations
 
-import logging
-
 import pendulum
 from airflow.sdk import DAG, get_current_context, task
 
@@ -72,13 +70,12 @@ def delete() -> AzureMLDeleteModelOperator:
 
 
 @task
-def tell_keys() -> None:
-    """Log the endpoint's keys, as a careless user might: they are masked since the client has met them.
+def read_keys() -> None:
+    """Read the endpoint's keys, as a task does that hands them to another system.
 
-    Not printed: Airflow masks what a task prints in the task's log, but not in LocalExecutor's copy of it.
+    They are not logged: Airflow masks them in the task's log, but not in LocalExecutor's copy of it.
     """
-    keys = AzureMLHook().client.endpoints.keys(f"e-{get_current_context()['run_id']}")
-    logging.getLogger(__name__).info("the keys are %s and %s", keys.primary, keys.secondary)
+    AzureMLHook().client.endpoints.keys(f"e-{get_current_context()['run_id']}")
 
 
 with campaign("sync", deferrable=False):
@@ -86,7 +83,7 @@ with campaign("sync", deferrable=False):
     endpoint = {"endpoint_name": f"e-{PIPELINE}", "poll_interval": 1}
     opened = AzureMLCreateOnlineEndpointOperator(task_id="endpoint", **endpoint).as_setup()
     closed = AzureMLDeleteOnlineEndpointOperator(task_id="delete_endpoint", **endpoint)
-    opened >> tell_keys() >> closed.as_teardown(setups=opened, on_failure_fail_dagrun=True)
+    opened >> read_keys() >> closed.as_teardown(setups=opened, on_failure_fail_dagrun=True)
 
 with campaign("deferred"):
     own = f"c-{PIPELINE}"
