@@ -8,6 +8,7 @@ Operators, sensors and triggers all wait through :class:`Watch`, so none of them
 from __future__ import annotations
 
 import math
+import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -178,7 +179,7 @@ class Observation:
     @classmethod
     def of(cls, kind: Kind, status: str, detail: str = "", began: float | None = None) -> Observation:
         """Look up what the kind's status means."""
-        return cls(phase_of(kind, status), status, detail, began)
+        return cls(phase_of(kind, status), sys.intern(status), detail, began)  # thousands share a dozen words
 
     @property
     def canceling(self) -> bool:
@@ -299,6 +300,8 @@ class Watch:
     :param started: when the wait began (Unix time), so that a deadline outlives the process that set it.
     :param log: called with a line of progress whenever the status changes.
     """
+
+    __slots__ = ("_answered", "_began", "_clock", "_last", "_log", "policy", "started", "target")
 
     def __init__(
         self,

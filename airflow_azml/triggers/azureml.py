@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_azml.triggers.hub import Waiter
 
 log = logging.getLogger(__name__)
+_tell = log.info  # of the module: a logger, or a method, of its own would be much of the memory of a trigger
 _lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[AzureMLClient]]] = WeakKeyDictionary()
 
 # Cancelling takes its time, until it is seen: a hundred cleared tasks must not keep the others from being looked at.
@@ -91,10 +91,19 @@ class AzureMLTrigger(BaseTrigger):
         return f"{__name__}.{type(self).__name__}", {**arguments, "log": self.log_position}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the wait is over, then fire one event."""
+        """Look until the wait is over, then fire one event.
+
+        Thousands wait here at once: no other frame stands between this one and the future that it waits for.
+        """
         settled = time.monotonic() + _worker_heartbeat()
         try:
-            event = await self._wait()
+            client, watch, run_log = await client_of(self.azureml_conn_id), self._watch(), self._run_log()
+            with Hub.of(client, watch.target).watching(watch.target, self.poll_interval, run_log) as waiter:
+                decision = None
+                while decision is None or decision.verdict is Verdict.CONTINUE:
+                    await waiter.woken(watch.left())
+                    decision = await _decision(client, watch, waiter)
+            event = await self._event(client, decision, run_log.position if run_log else None)
         except AzureMLError as error:
             event = TriggerEvent({"target": self.target, "error": to_event(error)})
         # The worker's supervisor may notice so late that the deferring process has ended. An event before that would
@@ -108,31 +117,22 @@ class AzureMLTrigger(BaseTrigger):
             client = await client_of(self.azureml_conn_id)
             await in_thread(partial(cancel, client, Target.from_json(self.target)), _cancelling)
 
-    async def _wait(self) -> TriggerEvent:
-        client, target = await client_of(self.azureml_conn_id), Target.from_json(self.target)
-        run_log = None if self.log_position is None else RunLog(target, self.log_position, TaskXCom(self.task_instance))
-        policy = Policy(
-            self.poll_interval, self.timeout, queue_timeout=self.queue_timeout, run_timeout=self.run_timeout
-        )
-        # The module's logger: one per trigger would take as much memory as the rest of it.
-        watch = Watch(target, policy, started=self.started, log=log.info)
-        with Hub.of(client, target).watching(target, self.poll_interval, run_log) as waiter:
-            decision = await self._decision(client, watch, waiter)
-        shown = None if run_log is None else run_log.position
+    def _watch(self) -> Watch:
+        policy = _policy(self.poll_interval, self.timeout, self.queue_timeout, self.run_timeout)
+        return Watch(Target.from_json(self.target), policy, started=self.started, log=_tell)
+
+    def _run_log(self) -> RunLog | None:
+        if self.log_position is None:
+            return None
+        return RunLog(Target.from_json(self.target), self.log_position, TaskXCom(self.task_instance))
+
+    async def _event(self, client: AzureMLClient, decision: Decision, shown: dict[str, str] | None) -> TriggerEvent:
         xcom = TaskXCom(self.task_instance)
         if self.end_task and xcom and decision.verdict is Verdict.DONE:
-            await xcom.set("return_value", await in_thread(partial(self._end, client, target, shown)))
+            result = await in_thread(partial(self._end, client, Target.from_json(self.target), shown))
+            await xcom.set("return_value", result)
             return TaskSuccessEvent()
         return TriggerEvent({"target": self.target, "decision": decision.as_json(), "log": shown})
-
-    async def _decision(self, client: AzureMLClient, watch: Watch, waiter: Waiter) -> Decision:
-        while True:
-            left = watch.left()
-            news = await waiter.next(None if left == math.inf else max(left, 0.0))
-            # At the deadline one more look: a run that has just ended has not timed out.
-            decision = watch.judge(news) if news else await in_thread(partial(watch.step, partial(look, client)))
-            if decision.verdict is not Verdict.CONTINUE:
-                return decision
 
     @staticmethod
     def _end(client: AzureMLClient, target: Target, shown: dict[str, str] | None) -> Facts:
@@ -146,6 +146,20 @@ _ARGUMENTS = (
     "azureml_conn_id", "target", "poll_interval", "timeout", "queue_timeout", "run_timeout", "started",
     "cancel_on_kill", "end_task",
 )  # fmt: skip
+
+
+async def _decision(client: AzureMLClient, watch: Watch, waiter: Waiter) -> Decision:
+    news = waiter.take()
+    # At the deadline one more look: a run that has just ended has not timed out.
+    return watch.judge(news) if news else await in_thread(partial(watch.step, partial(look, client)))
+
+
+@cache
+def _policy(
+    poll_interval: float, timeout: float | None, queue_timeout: float | None, run_timeout: float | None
+) -> Policy:
+    """Return one policy for all that wait alike."""
+    return Policy(poll_interval, timeout, queue_timeout=queue_timeout, run_timeout=run_timeout)
 
 
 def _worker_heartbeat() -> float:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 import random
 import time
 from collections import OrderedDict
@@ -65,7 +66,7 @@ class Waiter:
         self.run_log = run_log
         self._hub = hub
         self._answered = time.monotonic()
-        self._told = ("", "")
+        self._told: Observation | None = None
         self._news: News | None = None
         self._woken: asyncio.Future[None] | None = None
 
@@ -76,12 +77,19 @@ class Waiter:
     def __exit__(self, *_: object) -> None:
         self._hub.remove(self)
 
-    async def next(self, seconds: float | None) -> Observation | None:
-        """Return the target's next status, None when there is none in time; raise why the service cannot be asked."""
-        if self._news is None:
-            self._woken = asyncio.get_running_loop().create_future()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken, seconds)
+    def woken(self, seconds: float) -> asyncio.Future[None]:
+        """Return what is done as soon as there is news, or the seconds are over; they may be infinite."""
+        loop = asyncio.get_running_loop()
+        self._woken = woken = loop.create_future()
+        if self._news is not None:
+            woken.set_result(None)
+        elif seconds != math.inf:
+            timer = loop.call_later(max(seconds, 0.0), _finish, woken)
+            woken.add_done_callback(lambda _: timer.cancel())
+        return woken
+
+    def take(self) -> Observation | None:
+        """Return the target's latest status, None when there is no news; raise why the service cannot be asked."""
         news, self._news = self._news, None
         if isinstance(news, AzureMLError):
             raise news
@@ -95,18 +103,22 @@ class Waiter:
                 return False
         else:
             self._answered = now
-            said = (news.status, news.detail)
-            if said == self._told:
+            if self._told and (news.status, news.detail) == (self._told.status, self._told.detail):
                 return False
-            self._told = said
+            self._told = news
         self.wake(news)
         return True
 
     def wake(self, news: News) -> None:
         """Wake the trigger in any case."""
         self._news = news
-        if self._woken and not self._woken.done():
-            self._woken.set_result(None)
+        if self._woken:
+            _finish(self._woken)
+
+
+def _finish(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 class Hub:
@@ -124,7 +136,7 @@ class Hub:
         self._client = client
         self._runs = runs
         self.unreachable_timeout = unreachable_timeout
-        self._waiters: OrderedDict[Target, list[Waiter]] = OrderedDict()  # whose turn is next stands first
+        self._waiters: OrderedDict[Target, tuple[Waiter, ...]] = OrderedDict()  # whose turn is next stands first
         self._interval = 0.0
         self._hurry = asyncio.Event()
         self._poller: asyncio.Task[None] | None = None
@@ -146,7 +158,7 @@ class Hub:
 
     def add(self, waiter: Waiter) -> None:
         """Put its target first in the queue, for it may have ended long ago; start the poller when there is none."""
-        self._waiters.setdefault(waiter.target, []).append(waiter)
+        self._waiters[waiter.target] = (*self._waiters.get(waiter.target, ()), waiter)
         self._waiters.move_to_end(waiter.target, last=False)
         if self._poller is None or self._poller.done():
             self._interval = waiter.interval
@@ -158,7 +170,7 @@ class Hub:
     def remove(self, waiter: Waiter) -> None:
         """Ask for its target no more, unless another waits for it too."""
         self._running.pop(waiter, None)
-        self._waiters[waiter.target].remove(waiter)
+        self._waiters[waiter.target] = tuple(other for other in self._waiters[waiter.target] if other is not waiter)
         if not self._waiters[waiter.target]:
             del self._waiters[waiter.target]
 

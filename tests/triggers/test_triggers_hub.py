@@ -17,7 +17,7 @@ from airflow_azml.client.errors import AzureMLError, NotFoundError, PermissionDe
 from airflow_azml.client.history import Run
 from airflow_azml.client.lifecycle import Kind, Target
 from airflow_azml.client.workspace import Workspace
-from airflow_azml.triggers.hub import LEAST_GAP, Hub
+from airflow_azml.triggers.hub import LEAST_GAP, Hub, Waiter
 
 WORKSPACE = Workspace("s", "g", "hub")
 pytestmark = pytest.mark.anyio
@@ -67,9 +67,15 @@ def run(name: str) -> Target:
     return Target(Kind.RUN, name)
 
 
+async def news(waiter: Waiter, seconds: float) -> Any:
+    """Return what a trigger is told next, None when there is nothing in time."""
+    await waiter.woken(seconds)
+    return waiter.take()
+
+
 async def status_of(hub: Hub, name: str) -> str:
     with hub.watching(run(name), INTERVAL) as waiter:
-        observation = await waiter.next(5)
+        observation = await news(waiter, 5)
         return observation.status if observation else "nothing"
 
 
@@ -88,13 +94,13 @@ async def test_only_a_change_wakes_a_waiter(service: Service) -> None:
     service.statuses = {"a": "Running", "b": "Running"}
     hub = Hub(service)  # type: ignore[arg-type]
     with hub.watching(run("a"), INTERVAL) as first, hub.watching(run("b"), INTERVAL) as second:
-        assert (await first.next(5)).status == (await second.next(5)).status == "Running"  # type: ignore[union-attr]
+        assert (await news(first, 5)).status == (await news(second, 5)).status == "Running"
         rounds = len(service.asked)
-        assert await first.next(10 * INTERVAL) is None
+        assert await news(first, 10 * INTERVAL) is None
         assert len(service.asked) > rounds
         service.statuses["b"] = "Completed"
-        assert (await second.next(5)).status == "Completed"  # type: ignore[union-attr]
-        assert await first.next(3 * INTERVAL) is None
+        assert (await news(second, 5)).status == "Completed"
+        assert await news(first, 3 * INTERVAL) is None
 
 
 async def test_the_first_waiters_end_does_not_end_the_others(service: Service) -> None:
@@ -133,9 +139,9 @@ async def test_a_passing_error_only_makes_the_wait_longer(service: Service) -> N
     service.statuses, service.error = {"a": "Running"}, ServiceError("down")
     hub = Hub(service)  # type: ignore[arg-type]
     with hub.watching(run("a"), INTERVAL) as waiter:
-        assert await waiter.next(5 * INTERVAL) is None
+        assert await news(waiter, 5 * INTERVAL) is None
         service.error = None
-        assert (await waiter.next(5)).status == "Running"  # type: ignore[union-attr]
+        assert (await news(waiter, 5)).status == "Running"
 
 
 async def test_without_batches_runs_are_asked_for_one_by_one_at_the_hubs_pace(requests_mock: Any) -> None:
@@ -166,7 +172,7 @@ async def test_an_error_that_stays_is_told(service: Service, error: AzureMLError
     service.error = error
     hub = Hub(service, unreachable_timeout=3 * INTERVAL)  # type: ignore[arg-type]
     with hub.watching(run("a"), INTERVAL) as waiter, pytest.raises(type(error)):
-        await waiter.next(5)
+        await news(waiter, 5)
 
 
 async def test_a_mistake_of_ours_leaves_nobody_waiting(service: Service) -> None:
@@ -175,7 +181,7 @@ async def test_a_mistake_of_ours_leaves_nobody_waiting(service: Service) -> None
     service.statuses = {"a": "Running"}
     service.get = lambda *_: 1 / 0  # type: ignore[method-assign,assignment,return-value]
     with hub.watching(run("a"), INTERVAL) as waiter, pytest.raises(AzureMLError, match="ZeroDivisionError"):
-        await waiter.next(5)
+        await news(waiter, 5)
     del service.get
     assert await status_of(hub, "a") == "Running"
 
@@ -191,9 +197,9 @@ async def test_one_look_that_fails_fails_nobody_else(service: Service) -> None:
     hub = Hub(service)  # type: ignore[arg-type]
     with hub.watching(run("a"), INTERVAL) as good, hub.watching(run("b"), INTERVAL) as bad:
         with pytest.raises(PermissionDeniedError):
-            await bad.next(5)
-        assert (await good.next(5)).status == "Running"  # type: ignore[union-attr]
-        assert await good.next(5 * INTERVAL) is None
+            await news(bad, 5)
+        assert (await news(good, 5)).status == "Running"
+        assert await news(good, 5 * INTERVAL) is None
 
 
 async def test_a_newcomer_is_next(service: Service) -> None:
@@ -203,7 +209,7 @@ async def test_a_newcomer_is_next(service: Service) -> None:
     hub = Hub(service)  # type: ignore[arg-type]
     with contextlib.ExitStack() as waiting:
         first = [waiting.enter_context(hub.watching(run(f"r{number}"), INTERVAL)) for number in range(8)]
-        await asyncio.wait([asyncio.create_task(each.next(5)) for each in first], return_when="FIRST_COMPLETED")
+        await asyncio.wait([asyncio.create_task(news(each, 5)) for each in first], return_when="FIRST_COMPLETED")
         asked = len(service.asked)
         assert await status_of(hub, "r8") == "Running"
         assert "r8" in service.asked[asked]
@@ -223,7 +229,7 @@ async def test_somebody_in_a_hurry_does_not_wait_for_the_patient(service: Servic
     service.statuses = {"a": "Running", "b": "Running"}
     hub = Hub(service)  # type: ignore[arg-type]
     with hub.watching(run("a"), 3600) as patient:
-        assert (await patient.next(5)).status == "Running"  # type: ignore[union-attr]
+        assert (await news(patient, 5)).status == "Running"
         await asyncio.sleep(2 * LEAST_GAP)
         assert await status_of(hub, "b") == "Running"
 
@@ -261,8 +267,8 @@ async def test_logs_are_read_in_turn_while_their_runs_run(service: Service) -> N
 
     async def wait(name: str) -> None:
         with hub.watching(run(name), INTERVAL, logs[name]) as waiter:  # type: ignore[arg-type]
-            await waiter.next(5)
-            await waiter.next(0.7)
+            await news(waiter, 5)
+            await news(waiter, 0.7)
 
     await asyncio.gather(*map(wait, logs))
     assert all(logs[name].shown[:2] == [f"{name} 1", f"{name} 2"] for name in "ab")
