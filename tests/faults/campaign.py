@@ -28,12 +28,12 @@ import secrets_search
 import verdict
 from airflow_stack import AirflowStack, parsed
 from cryptography.fernet import Fernet
-from emulator_process import EmulatorProcess, free_port
+from emulator_process import EmulatorProcess
 from kills import Killer
 from verdict import Left, Pipeline, Verdict
 
 from airflow_azml.demo.airflow_settings import base_environment
-from airflow_azml.demo.processes import Service, stop
+from airflow_azml.demo.processes import Service, free_port, stop
 
 HERE = Path(__file__).parent
 # One of each kind comes early: a short campaign has them all.
@@ -91,8 +91,8 @@ class Campaign:
             self.emulator.start()
             self._start_proxy(undo)
             undo.enter_context(self.stack)
+            self._connect()
             self._exit = undo.pop_all()
-        self._connect()
         return self
 
     def __exit__(self, *_: object) -> None:
