@@ -114,12 +114,12 @@ class AirflowStack:
         with self._exit as undo:
             self.home.mkdir(parents=True)
             (self.home / PASSWORDS_FILE).write_text(json.dumps({USERNAME: PASSWORD}))
-            undo.callback(self.api.close)
             self._start_database(undo)
             migrate = [PROGRAMS / "airflow", "db", "migrate"]
             subprocess.run(migrate, env=self.environment, check=True, capture_output=True, timeout=START)
             undo.callback(self._stop)
             self.start(*PARTS)
+            undo.callback(self.api.close)  # first of all: the api-server would wait for its open connections
             self._exit = undo.pop_all()
         return self
 

@@ -36,7 +36,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     stack = AirflowStack(folder / "stack", HERE / "dags", connection, parallelism=2 * AT_ONCE)
     _shared.enter_context(stack)
     parsed(stack.api, "mapped_deferred")
-    return World(stack, emulator, folder / "gates")
+    world = World(stack, emulator, folder / "gates")
+    # The first look-up of a triggerer makes Airflow build an API within it, and nothing else for seconds.
+    warm_up = world.situation("plain_deferred")
+    warm_up.open()
+    warm_up.ends("success", {"Completed": 1})
+    return world
 
 
 def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:

@@ -37,7 +37,7 @@ for way, fields in WAYS.items():
             AzureMLStartRunOperator(task_id="run", **RUN, **fields, **how)
 
 for wait, how in WAITS.items():
-    with DAG(f"dagrun_timeout_{wait}", schedule=None, dagrun_timeout=timedelta(seconds=25)):
+    with DAG(f"dagrun_timeout_{wait}", schedule=None, dagrun_timeout=timedelta(seconds=40)):
         AzureMLStartRunOperator(task_id="run", **RUN, **how)
 
 for size, wait in ((3, "sync"), (int(os.environ.get("DEFERRED_TASKS", "24")), "deferred")):
