@@ -92,7 +92,7 @@ class AirflowApi:
         self.url = url
         self._login = {"username": username, "password": password}
         # Airflow is on this machine: no proxy of the environment stands between.
-        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=120, trust_env=False)
 
     def close(self) -> None:
         """Close the connections."""
