@@ -26,7 +26,7 @@ def campaign(kind: str, conn_id: str = "azureml_default", *, retries: int = 5, d
         f"fault_{kind}",
         schedule=None,
         start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-        max_active_runs=6,
+        max_active_runs=4,
         default_args={
             "azureml_conn_id": conn_id,
             "deferrable": deferrable,
