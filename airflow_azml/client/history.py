@@ -28,6 +28,7 @@ _BATCH, _LARGEST_BATCH = 100, 500
 _PAUSE = 0.1
 """Seconds between two single requests where one for many was wanted."""
 _PAGE = 500
+_NO_REASON = Reason()
 _ABSENT = frozenset({404, 405, 501})
 
 
@@ -61,7 +62,7 @@ class Run:
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Run:
         """Read the service's JSON."""
-        reason = Reason.of(raw["error"]) if raw.get("error") else Reason()
+        reason = Reason.of(raw["error"]) if raw.get("error") else _NO_REASON
         return cls(
             reason=reason,
             id=str(raw.get("runId") or ""),
