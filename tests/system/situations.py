@@ -85,6 +85,14 @@ class Situation:
         """Wait until the task has one of the states."""
         until(lambda: self.task() in states, lambda: f"{self.task()}, not {states}\n{self.log()}")
 
+    def until_try(self, number: int) -> None:
+        """Wait until this try of the task is running."""
+        until(lambda: self._try() == (number, "running"), lambda: f"{self._try()}\n{self.log()}")
+
+    def until_adopted(self) -> None:
+        """Wait until a later try of the task has taken up the run of an earlier one."""
+        until(lambda: "adopted, an earlier try" in self.log(), self.log)
+
     def until_running(self, count: int = 1) -> str:
         """Wait until the last of so many runs is running, its script too; return its id."""
         until(lambda: [*self.runs().values()][count - 1 :] == ["Running"], lambda: f"{self.runs()}\n{self.log()}")
@@ -99,11 +107,14 @@ class Situation:
             until(lambda: re.search(r"trigger .* starting", self.log()), self.log)
         return run
 
-    def ends(self, state: str, runs: dict[str, int]) -> None:
-        """Wait for the dag run's end; it must be this one, with exactly so many runs of each status, and no process."""
+    def ends(self, state: str, *runs: dict[str, int]) -> None:
+        """Wait for the dag run's end; it must be this one, with exactly so many runs of each status, and no process.
+
+        :param runs: the numbers; several when it is a matter of who comes first.
+        """
         assert ended(self.world.stack.api, self.dag_id, self.run_id, PATIENCE) == state, self.log()
         until(lambda: not ACTIVE & set(self.runs().values()), lambda: f"{self.runs()}", seconds=30)
-        assert Counter(self.runs().values()) == runs, self.log()
+        assert Counter(self.runs().values()) in runs, self.log()
         assert not [run for run in self.runs() if alive(self.processes(run))]
 
     def is_cancelled(self, run: str) -> None:
@@ -134,6 +145,13 @@ class Situation:
         """Send SIGKILL to the task's process and to its supervisor."""
         self.world.stack.kill_task(self.dag_id, "run", self.run_id)
 
+    def frozen_worker(self) -> list[psutil.Process]:
+        """Let the task's processes stand still, as when their machine is cut off; return them."""
+        processes = self.world.stack.task_processes(self.dag_id, "run", self.run_id)
+        for process in processes:
+            process.suspend()
+        return list(processes)
+
     def shut_worker_down(self) -> None:
         """Send SIGTERM to the task's supervisor."""
         self.world.stack.task_processes(self.dag_id, "run", self.run_id)[0].terminate()
@@ -149,6 +167,10 @@ class Situation:
     def clear(self) -> None:
         """Clear the task."""
         self.world.stack.api.clear(self.dag_id, self.run_id, "run")
+
+    def _try(self) -> tuple[int, str]:
+        task = self.world.stack.api.task(self.dag_id, self.run_id, "run")
+        return task["try_number"], task["state"]
 
     def _faults(self) -> list[dict[str, Any]]:
         return list(self.world.control("GET", "/faults")["value"])

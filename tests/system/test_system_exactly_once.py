@@ -50,8 +50,20 @@ def test_worker_killed_while_waiting(world: World) -> None:
     it = world.situation("retries_sync")
     it.until_waiting()
     it.kill_worker()
-    it.until_task("up_for_retry", "queued")
-    it.until_task("running")
+    it.until_try(2)
+    it.open()
+    it.ends("success", {"Completed": 1})
+
+
+def test_worker_cut_off_while_waiting_comes_back(world: World) -> None:
+    """Airflow has given it up and the next try has taken up its run: it is told so, and leaves the run alone."""
+    it = world.situation("retries_sync")
+    it.until_waiting()
+    frozen = it.frozen_worker()
+    it.until_adopted()
+    for process in frozen:
+        process.resume()
+    until(lambda: not any(process.is_running() and process.status() != "zombie" for process in frozen[1:]), it.log)
     it.open()
     it.ends("success", {"Completed": 1})
 
