@@ -101,11 +101,10 @@ async def wait(way: str, run_ids: list[str]) -> None:
         await anext(trigger(run_id).run())
         print(run_id, time.time(), flush=True)
 
-    async with asyncio.TaskGroup() as group:
-        for run_id in run_ids:
-            group.create_task(report(run_id))
-        costs = await measure(way, len(run_ids), requests)
-        print(json.dumps({**costs, "rss_mb": round((status("VmHWM") - before) / MIB, 1)}), flush=True)
+    tasks = [asyncio.create_task(report(run_id)) for run_id in run_ids]
+    costs = await measure(way, len(run_ids), requests)
+    print(json.dumps({**costs, "rss_mb": round((status("VmHWM") - before) / MIB, 1)}), flush=True)
+    await asyncio.gather(*tasks)
 
 
 async def measure(way: str, runs: int, requests: Callable[[], int]) -> dict[str, float]:
