@@ -46,7 +46,7 @@ KINDS = (
     "fault_deferred",
     "fault_sync",
 )
-PATIENCE = 120.0, 12.0  # seconds that a campaign may take: at least, and for each pipeline
+PATIENCE = 300.0, 12.0  # seconds that a campaign may take: at least, and for each pipeline
 FEW = 10  # pipelines
 CONNECTIONS = {"azureml_default": "v2", "azureml_classic": "v1"}
 PIPELINES = """
@@ -217,7 +217,8 @@ def drive(campaign: Campaign, killer: Killer, number: int) -> None:
         left = number - states["success"] - states["failed"]
         if not left:
             return
-        if left > min(FEW, number // 2):  # the last ones would be killed more often than they have tries
+        # One kill per pipeline at most, and the last ones are left alone: nothing has more deaths than tries.
+        if left > min(FEW, number // 2) and killer.killed.total() < number:
             killer.strike()
         time.sleep(0.5)
 

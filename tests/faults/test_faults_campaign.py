@@ -15,13 +15,14 @@ PIPELINES = 6  # one of the kinds fails on purpose
 
 
 @pytest.mark.system
+@pytest.mark.timeout(600)  # it takes two minutes, on a busy machine more
 def test_nothing_is_lost_doubled_left_running_or_told() -> None:
     """Whatever is killed, reset, truncated or refused: every pipeline ends as it should, with one run per attempt."""
     command = [sys.executable, str(CAMPAIGN), "--pipelines", str(PIPELINES), "--pause", "8"]
     paths = [str(CAMPAIGN.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True, text=True, check=False, timeout=280,
+        capture_output=True, text=True, check=False, timeout=560,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
