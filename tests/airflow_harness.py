@@ -20,11 +20,13 @@ from airflow.sdk.api.datamodels._generated import DagRun, TaskInstance, TIRunCon
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     DeferTask,
+    GetTaskStates,
     GetXCom,
     GetXComSequenceSlice,
     InactiveAssetsResult,
     SetRenderedFields,
     SetXCom,
+    TaskStatesResult,
     ValidateInletsAndOutlets,
     XComResult,
     XComSequenceSliceResult,
@@ -75,6 +77,7 @@ class Airflow:
     """One DAG run in which tasks are run one by one.
 
     :param fileloc: where the DAG file would be: paths of its tasks are relative to its folder.
+    :param states: what Airflow would say of a task, where that is not that it runs.
     """
 
     fileloc: str = __file__
@@ -83,6 +86,7 @@ class Airflow:
     params: dict[str, Any] = field(default_factory=dict)
     xcoms: dict[str, dict[str, Any]] = field(default_factory=dict)
     rendered: dict[str, dict[str, Any]] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
 
     def dag(self) -> DAG:
         dag = DAG(self.dag_id, schedule=None, start_date=NOW, params=self.params)
@@ -169,6 +173,9 @@ class _Supervisor:
                 self.harness.xcoms.setdefault(msg.task_id, {})[msg.key] = msg.value
             case SetRenderedFields():
                 self.harness.rendered[self.task_id] = msg.rendered_fields
+            case GetTaskStates():
+                states = {task: self.harness.states.get(task, "running") for task in msg.task_ids or ()}
+                return TaskStatesResult(task_states={self.harness.run_id: states})
             case ValidateInletsAndOutlets():
                 return InactiveAssetsResult(inactive_assets=[])
             case GetXCom():

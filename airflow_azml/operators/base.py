@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
+from airflow_azml.ownership import Claim
 from airflow_azml.task import (
     STUDIO_LINKS,
     UI_COLOR,
@@ -89,6 +90,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         self.cancel_on_kill = cancels(on_kill)
         self.target: Target | None = None
         self._submitting = self._killed = False
+        self._claim: Claim | None = None
 
     def submit(self, client: AzureMLClient, context: Context) -> Target:
         """Start it, or adopt what an earlier attempt of this very task has started."""
@@ -108,6 +110,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         """Submit, then wait, defer, or leave it at that."""
         with task_errors():
             started = time.time()
+            self._claim = Claim(context["ti"])
             self.target = self._submit(context)
             url = self.publish(context, self.target)
             self.log.info("%s: %s", self.target, url)
@@ -124,6 +127,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         from airflow_azml.client.logs import LogFollower  # noqa: PLC0415 - not at parse time
 
         with task_errors():
+            self._claim = Claim(context["ti"])
             self.target, decision = read_event(event)
             self.publish(context, self.target)
             position = event.get("log")
@@ -133,6 +137,10 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         """Cancel what was started, be it only just being started: Airflow is killing the task."""
         self._killed = True
         if self.target and self._cancels(self.target):
+            if self._claim and self._claim.is_superseded():
+                self.log.info("%s: it is left to the process that goes on with the task", self.target)
+                self.cancel_on_kill = False
+                return
             self._cancel(self.target, may_appear=MAY_APPEAR if self._submitting else 0.0)
 
     @property

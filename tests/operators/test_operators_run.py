@@ -8,8 +8,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from emulator_process import wait_until
 
+from airflow_azml.client import targets
 from airflow_azml.client.errors import OperationFailedError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
+from airflow_azml.ownership import KEY
 
 WRITES = """
 import os, pathlib, sys
@@ -147,6 +149,32 @@ def test_a_task_that_is_killed_while_it_submits_leaves_nothing_running(
     outcome = start(fields, execution_timeout=timedelta(seconds=3))
     assert isinstance(outcome.error, AirflowTaskTimeout)
     assert set(runs(fields).values()) == left
+
+
+@pytest.mark.parametrize(
+    ("state", "left"),
+    [("up_for_retry", "Running"), ("deferred", "Running"), ("failed", "Canceled"), ("restarting", "Canceled")],
+)
+def test_a_process_that_airflow_has_given_up_leaves_the_run_to_the_next(airflow, start, project, runs, state, left):
+    """It is killed as one that a person has stopped, but the task goes on, and with it the run."""
+    airflow.states["task"] = state
+    fields = project(SLEEPS)
+    start(fields, execution_timeout=timedelta(seconds=4), retries=1)
+    assert list(runs(fields).values()) == [left]
+
+
+def test_a_process_leaves_the_run_to_another_that_has_claimed_the_task(airflow, start, project, runs, monkeypatch):
+    """The next try runs already: it has taken up the run."""
+    fields = project(SLEEPS)
+
+    def look(client, target):
+        airflow.xcoms["task"][KEY] = "another process"
+        return real(client, target)
+
+    real = targets.look
+    monkeypatch.setattr(targets, "look", look)
+    start(fields, execution_timeout=timedelta(seconds=4), retries=1)
+    assert list(runs(fields).values()) == ["Running"]
 
 
 def test_a_killed_task_may_leave_its_run(start, project, runs, until):
