@@ -187,6 +187,8 @@ class AirflowStack:
         data.mkdir()
         login = {"user": "airflow", "password": self._password, "database": "airflow"}
         command = new_cluster(data, self.database_port, **login)
+        # Workers that outlive their scheduler hold its connections open, and with them the rows that it had locked.
+        command += ["-c", "idle_in_transaction_session_timeout=10s"]
         database = Service("postgres", command, base_environment(), self.state / "postgres.log")
         undo.callback(stop, [database])
         database.wait_until(lambda: _listens(self.database_port), START)

@@ -84,7 +84,7 @@ def test_worker_killed_for_good_and_cleared(world: World) -> None:
     it = world.situation("plain_sync")
     left = it.until_waiting()
     it.kill_worker()
-    it.until_task("failed")
+    until(lambda: world.stack.api.run_state(it.dag_id, it.run_id) == "failed", it.log)
     assert it.runs() == {left: "Running"}
     it.clear()
     it.until_running(2)
