@@ -6,13 +6,16 @@ stopped. But in the first case the task goes on: another process takes up the sa
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 from uuid import uuid4
 
+log = logging.getLogger(__name__)
 KEY = "azureml_owner"
-PATIENCE = 2.0  # seconds, of the five that Airflow leaves a task between SIGTERM and SIGKILL
-_GOES_ON = frozenset({"up_for_retry", "up_for_reschedule", "scheduled", "queued", "deferred"})
+PATIENCE = 3.0  # seconds, of the five that Airflow leaves a task between SIGTERM and SIGKILL
+# None: a scheduler that took over from a dead one has reset the task.
+_GOES_ON = frozenset({None, "up_for_retry", "up_for_reschedule", "scheduled", "queued", "deferred"})
 
 
 class Claim:
@@ -47,6 +50,7 @@ class Claim:
             if state != "running":
                 return state in _GOES_ON
             owner = ti.xcom_pull(task_ids=ti.task_id, key=KEY, map_indexes=ti.map_index)
-        except Exception:  # noqa: BLE001 - whatever Airflow has against it: then nobody is known to go on
+        except Exception as error:  # noqa: BLE001 - whatever Airflow has against it: then nobody is known to go on
+            log.warning("whether another process goes on with the task is not known: %s", error)
             return False
         return bool(owner != self._me)

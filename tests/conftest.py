@@ -23,13 +23,22 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest; leave the tests of a file, or of one `world`, to one process: they share much."""
-    for item in items:
-        shares_world = "world" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(item.path.parent.name if shares_world else item.path.stem))
+    """Begin with what takes longest."""
     items.sort(key=lambda item: item.get_closest_marker("system") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several processes, leave the tests of a file to one of them, and tests/system too: they share much."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - only there it is needed
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "tests/system" if file.startswith("tests/system/") else file
+
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

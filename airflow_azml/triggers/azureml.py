@@ -23,7 +23,7 @@ from airflow_azml.client.targets import cancel, look
 from airflow_azml.facts import facts
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.triggers.hub import Hub
-from airflow_azml.triggers.run_log import RunLog
+from airflow_azml.triggers.run_log import KEPT_EVERY, RunLog
 from airflow_azml.triggers.threads import in_thread
 from airflow_azml.triggers.xcom import TaskXCom
 
@@ -124,7 +124,8 @@ class AzureMLTrigger(BaseTrigger):
     def _run_log(self) -> RunLog | None:
         if self.log_position is None:
             return None
-        return RunLog(Target.from_json(self.target), self.log_position, TaskXCom(self.task_instance))
+        waited = time.time() - self.started > KEPT_EVERY
+        return RunLog(Target.from_json(self.target), self.log_position, TaskXCom(self.task_instance), recalls=waited)
 
     async def _event(self, client: AzureMLClient, decision: Decision, shown: dict[str, str] | None) -> TriggerEvent:
         xcom = TaskXCom(self.task_instance)

@@ -32,14 +32,16 @@ class RunLog:
     :param target: the run.
     :param position: `LogFollower.position` from which to go on.
     :param xcom: of the deferred task.
+    :param recalls: whether a former triggerer may have kept how far it came; asking costs a triggerer seconds, once.
     """
 
-    __slots__ = ("_context", "_follower", "_kept", "_xcom", "position", "target")
+    __slots__ = ("_context", "_follower", "_kept", "_recalls", "_xcom", "position", "target")
 
-    def __init__(self, target: Target, position: dict[str, str], xcom: TaskXCom) -> None:
+    def __init__(self, target: Target, position: dict[str, str], xcom: TaskXCom, *, recalls: bool) -> None:
         self.target = target
         self.position = position
         self._xcom = xcom
+        self._recalls = recalls
         self._follower: LogFollower | None = None
         self._kept = time.monotonic()
         self._context = contextvars.copy_context()
@@ -69,6 +71,8 @@ class RunLog:
 
     async def _recalled(self) -> dict[str, str] | None:
         """Return how far another triggerer has shown this very run's log."""
+        if not self._recalls:
+            return None
         try:
             kept = await self._xcom.get(KEY)
         except Exception as error:  # noqa: BLE001 - likewise
