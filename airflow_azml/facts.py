@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client.lifecycle import Kind
+from airflow_azml.client.values import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +18,8 @@ Facts = dict[str, Any]
 
 def facts(client: AzureMLClient, target: Target) -> Facts:
     """Ask the service for what is worth telling of the target."""
-    return _FACTS[target.kind](client, target)
+    told: Facts = storable(_FACTS[target.kind](client, target))
+    return told
 
 
 def _of_run(client: AzureMLClient, target: Target) -> Facts:

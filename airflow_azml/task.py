@@ -5,7 +5,9 @@ Nothing of the client is imported before a task runs: parsing a DAG must not pay
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,7 @@ class AzureMLTask:
     """Mixin of every operator and sensor of this provider."""
 
     azureml_conn_id: str
+    execution_timeout: timedelta | None
     render_template: Callable[..., Any]  # Airflow's operators have it
 
     @cached_property
@@ -38,6 +41,11 @@ class AzureMLTask:
         from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - not at parse time
 
         return AzureMLHook(self.azureml_conn_id).client
+
+    @property
+    def execution_limit(self) -> float | None:
+        """Seconds of Airflow's `execution_timeout`: Airflow does not watch over it while a task is deferred."""
+        return self.execution_timeout.total_seconds() if self.execution_timeout else None
 
     def publish(self, context: Context, target: Target) -> str:
         """Make the link to the target known and return it."""
@@ -99,6 +107,19 @@ def default_deferrable() -> bool:
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - not at parse time
 
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def seconds(field: str, value: float | timedelta) -> float:
+    """Read a span of time, or raise ValueError with field, value and remedy, already when the DAG is parsed."""
+    read = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(read, bool) or not isinstance(read, int | float) or not 0 < read < math.inf:
+        raise ValueError(f"{field} {value!r}: must be seconds above 0, as a number or a timedelta")
+    return read
+
+
+def least(*limits: float | None) -> float | None:
+    """Return the smallest of those limits that there are."""
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def cancels(on_kill: str) -> bool:

@@ -251,6 +251,10 @@ class Decision:
     wait: float = 0.0
     limit: str = ""
 
+    def after_cancel(self, seen: Observation) -> Decision:
+        """Return what a timeout comes to when its target was then seen so: it may have ended well in time."""
+        return Decision(Verdict.DONE, seen) if seen.phase is Phase.SUCCEEDED else replace(self, observation=seen)
+
     def as_json(self) -> dict[str, str]:
         """Return plain JSON, fit for a trigger's event."""
         seen = self.observation

@@ -5,8 +5,10 @@ The log is a blob that is appended to. Its address is signed, first known when t
 
 from __future__ import annotations
 
+import codecs
 import logging
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client.errors import AzureMLError, PermissionDeniedError
 from airflow_azml.client.runs import USER_LOGS, stream_log
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PIECE = 65_536  # bytes that are read at once: a log that floods must not hold up others
+LIVE: Mapping[str, Any] = MappingProxyType({"retry": "never", "timeout": (5, 30)})  # others wait for their turn
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 _END, _RETURN = b"\n", b"\r"
 
 
@@ -44,18 +48,25 @@ class LogFollower:
         return {"file": self._file, "offset": str(self._offset)}
 
     def read(self, client: AzureMLClient) -> list[str]:
-        """Return the lines that have been completed since, of the next 64 KiB; none while there is no log."""
-        piece = self._piece(client)
-        whole = piece[: piece.rfind(_END) + 1]
-        if not whole and len(piece) == PIECE:
-            whole = piece  # a line without an end must not stop us for ever
-        return self._told(whole)
+        """Return the lines that have been completed since, of the next 64 KiB; none while there is no log.
+
+        A log that cannot be read now must not harm the wait: it is tried again later, or said once to be unreadable.
+        """
+        try:
+            piece = self._piece(client, LIVE)
+        except AzureMLError as error:
+            if error.permanent:
+                self._give_up(error)
+            return []
+        return self._told(_whole(piece))
 
     def rest(self, client: AzureMLClient) -> Iterator[str]:
         """Yield what is left of the log of a run that has ended, the last line also when it has no end."""
-        while piece := self._piece(client):
-            whole = piece[: piece.rfind(_END) + 1] if len(piece) == PIECE else piece
-            yield from self._told(whole or piece)
+        try:
+            while piece := self._piece(client):
+                yield from self._told((_whole(piece) if len(piece) == PIECE else b"") or piece)
+        except AzureMLError as error:
+            self._give_up(error)
 
     @staticmethod
     def tell(lines: Iterable[str]) -> None:
@@ -69,31 +80,38 @@ class LogFollower:
         rows = text.removesuffix(_END).split(_END) if text else ()
         return [row.rstrip(_RETURN).rpartition(_RETURN)[2].decode("utf-8", "replace") for row in rows]
 
-    def _piece(self, client: AzureMLClient) -> bytes:
-        """Read on. A log that cannot be read must never harm the wait: it is left, or tried again later."""
-        try:
-            try:
-                return self._read(client)
-            except PermissionDeniedError:
-                self._url = ""  # the signature has expired: once more with a new one
-                return self._read(client)
-        except AzureMLError as error:
-            if error.permanent:
-                self._given_up, self._url = True, ""
-                log.warning("%s: its log cannot be shown here: %s", self._target, error)
-            return b""
+    def _give_up(self, error: AzureMLError) -> None:
+        self._given_up, self._url = True, ""
+        log.warning("%s: its log cannot be shown here, from byte %d on: %s", self._target, self._offset, error)
 
-    def _read(self, client: AzureMLClient) -> bytes:
+    def _piece(self, client: AzureMLClient, how: Mapping[str, Any] = EMPTY) -> bytes:
+        try:
+            return self._read(client, how)
+        except PermissionDeniedError:
+            self._url = ""  # the signature has expired: once more with a new one
+            return self._read(client, how)
+
+    def _read(self, client: AzureMLClient, how: Mapping[str, Any]) -> bytes:
         url = self._url or ("" if self._given_up else self._find(client))
         if not url:
             return b""
         if self._file.startswith(USER_LOGS):  # before, only the building of the environment may have a log
             self._url = url
-        return client.runs.read_log(url, self._offset, PIECE)
+        return client.runs.read_log(url, self._offset, PIECE, **how)
 
     def _find(self, client: AzureMLClient) -> str:
         files = client.runs.log_files(self._target.name, self._target.parent or None)
         name = stream_log(files) or ""
-        if name != self._file:
+        if name and name != self._file:
             self._file, self._offset = name, 0
         return files.get(name, "")
+
+
+def _whole(piece: bytes) -> bytes:
+    """Return what of a piece is whole lines; where no line ends, for none may ever do so, whole characters."""
+    lines = piece[: piece.rfind(_END) + 1]
+    if lines or len(piece) < PIECE:
+        return lines
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(piece)
+    return piece.removesuffix(decoder.getstate()[0])

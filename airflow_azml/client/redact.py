@@ -25,7 +25,11 @@ _SHOWN_CHARACTERS = 2_000
 
 
 def redact(text: str) -> str:
-    """Return the text with every secret that it is known to hold replaced by ``***``."""
+    """Return the text with every secret that it is known to hold replaced by ``***``, and without NULs.
+
+    What has been redacted may go to a database, and PostgreSQL refuses a whole row for one NUL in it.
+    """
+    text = text.replace("\0", "\ufffd")
     for rule in _RULES:
         text = rule.sub(rf"\1{MASK}", text)
     return text

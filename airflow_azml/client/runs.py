@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_azml.client.bundle import Bundle
     from airflow_azml.client.history import Run
+    from airflow_azml.client.retries import Retry
 
 EXECUTION, METRIC = "execution/v1.0", "metric/v2.0"
 _TAIL_BYTES = 65_536
@@ -82,17 +83,25 @@ class Runs(RunHistory):
         except NotFoundError:
             return {}
 
-    def read_log(self, url: str, offset: int = 0, limit: int = _READ_BYTES) -> bytes:
+    def read_log(
+        self,
+        url: str,
+        offset: int = 0,
+        limit: int = _READ_BYTES,
+        *,
+        retry: Retry = "auto",
+        timeout: tuple[float, float] = (5, 120),
+    ) -> bytes:
         """Return what a log file has beyond the offset, at most ``limit`` bytes; nothing while it does not exist."""
-        headers = {"Range": f"bytes={offset}-{offset + limit - 1}"}
         response = self.http.request(
             "GET",
             self.http.signed(url),
             operation="read log",
-            headers=headers,
+            headers={"Range": f"bytes={offset}-{offset + limit - 1}"},
             auth=None,
             allow=(404, 416),
-            timeout=(5, 120),
+            retry=retry,
+            timeout=timeout,
         )
         if response.status_code in {404, 416}:
             return b""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_azml.client.history import Run
 
 LOG_LINES = 50
+END_PATIENCE = 300.0  # seconds in which a run that is being cancelled may end before another is started after it
 CANCEL_PATIENCE = 30.0  # seconds in which a cancelled run is expected to be seen canceled
 
 
@@ -87,6 +88,14 @@ def cancel(
         if waited >= (may_appear if seen is GONE else CANCEL_PATIENCE) or (seen.phase.terminal and seen is not GONE):
             return seen
         sleep(1.0)
+
+
+def settled(client: AzureMLClient, target: Target, *, sleep: Callable[[float], None] = time.sleep) -> Observation:
+    """Wait until a run that somebody has cancelled has ended, and return how it is then, or after five minutes."""
+    deadline = time.monotonic() + END_PATIENCE
+    while (seen := look(client, target)).canceling and time.monotonic() < deadline:
+        sleep(2.0)
+    return seen
 
 
 def explain(client: AzureMLClient, target: Target, observation: Observation) -> OperationFailedError:

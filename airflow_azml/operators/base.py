@@ -18,12 +18,15 @@ from airflow_azml.task import (
     AzureMLTask,
     cancels,
     default_deferrable,
+    least,
     read_event,
+    seconds,
     task_errors,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from airflow.sdk import Context
 
@@ -77,16 +80,16 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         *,
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
-        poll_interval: float = 5.0,
-        timeout: float | None = None,
+        poll_interval: float | timedelta = 5.0,
+        timeout: float | timedelta | None = None,
         on_kill: Literal["cancel", "detach"] = "cancel",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout = timeout
+        self.poll_interval = seconds("poll_interval", poll_interval)
+        self.timeout = None if timeout is None else seconds("timeout", timeout)
         self.cancel_on_kill = cancels(on_kill)
         self.target: Target | None = None
         self._submitting = self._killed = False
@@ -104,14 +107,14 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         """Return how to wait: Airflow itself does not watch over `execution_timeout` while a task is deferred."""
         from airflow_azml.client.lifecycle import Policy  # noqa: PLC0415 - not at parse time
 
-        return Policy(self.poll_interval, _least(self.timeout, self._execution_timeout))
+        return Policy(self.poll_interval, least(self.timeout, self.execution_limit))
 
     def execute(self, context: Context) -> Result:
         """Submit, then wait, defer, or leave it at that."""
         with task_errors():
-            started = time.time()
             self._claim = Claim(context["ti"])
             self.target = self._submit(context)
+            started = time.time()
             url = self.publish(context, self.target)
             self.log.info("%s: %s", self.target, url)
             if not self.wait_for_completion:
@@ -142,10 +145,6 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
                 self.cancel_on_kill = False
                 return
             self._cancel(self.target, may_appear=MAY_APPEAR if self._submitting else 0.0)
-
-    @property
-    def _execution_timeout(self) -> float | None:
-        return self.execution_timeout.total_seconds() if self.execution_timeout else None
 
     def _submit(self, context: Context) -> Target:
         self._submitting = True
@@ -202,12 +201,15 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
     def _finish(self, target: Target, decision: Decision, log: LogFollower | None) -> Result:
         """Return the result of a wait that ended well; raise what a person needs to know of any other."""
         from airflow_azml.client import targets  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.errors import ServiceError  # noqa: PLC0415 - likewise
+        from airflow_azml.client.errors import AzureMLError, ServiceError  # noqa: PLC0415 - likewise
         from airflow_azml.client.lifecycle import Verdict  # noqa: PLC0415 - likewise
 
-        seen = decision.observation
         if decision.verdict is Verdict.TIMED_OUT and self.cancel_on_kill:
-            seen = targets.cancel(self.client, target)
+            try:
+                decision = decision.after_cancel(targets.cancel(self.client, target))
+            except AzureMLError as error:
+                raise TimeoutError(f"{target} {decision.limit}, and could not be cancelled: {error}") from error
+        seen = decision.observation
         if log and decision.verdict is not Verdict.UNREACHABLE:
             log.tell(log.rest(self.client))
         if decision.verdict is Verdict.DONE:
@@ -217,7 +219,3 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         if decision.verdict is Verdict.UNREACHABLE:
             raise ServiceError(f"gave up waiting, it was left as it is: {seen.detail}", operation=f"watch {target}")
         raise TimeoutError(f"{target} {decision.limit}; it is {seen.status} now")
-
-
-def _least(*limits: float | None) -> float | None:
-    return min((limit for limit in limits if limit is not None), default=None)

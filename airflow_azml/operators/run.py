@@ -7,10 +7,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
-from airflow_azml.task import beside_dag, generation_of, task_key
+from airflow_azml.task import beside_dag, generation_of, seconds, task_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from airflow.sdk import Context
 
@@ -39,7 +40,8 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     :param max_bytes: refuse a larger folder, bytes before compression.
     :param timeout: seconds for which the run may run. The service is told too (`maxRunDurationSeconds`, five minutes
         more), for the case that nobody of ours is left to cancel it.
-    :param queue_timeout: seconds after the submission within which it has to begin to run.
+    :param queue_timeout: seconds after the submission, or after this try has adopted the run, within which it has to
+        begin to run.
     :param stream_logs: show what the run prints in the task's log while it runs.
     """
 
@@ -60,12 +62,12 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         compute_name: str | None = None,
         max_files: int = 2000,
         max_bytes: int = 300 * 1024 * 1024,
-        queue_timeout: float | None = None,
+        queue_timeout: float | timedelta | None = None,
         stream_logs: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.queue_timeout = queue_timeout
+        self.queue_timeout = None if queue_timeout is None else seconds("queue_timeout", queue_timeout)
         self.stream_logs = stream_logs
         self.experiment_name = experiment_name
         self.source_directory = source_directory
@@ -113,7 +115,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
 
         return Policy(
             self.poll_interval,
-            self._execution_timeout,
+            self.execution_limit,
             queue_timeout=self.queue_timeout,
             run_timeout=self.timeout,
         )
@@ -135,12 +137,14 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     def _attempt(self, client: AzureMLClient, context: Context) -> tuple[Target, bool]:
         """Walk the attempts of this generation: the first that has not failed is ours, whether it exists or not."""
         from airflow_azml.client.lifecycle import GONE, Kind, Phase, Target  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.targets import look  # noqa: PLC0415 - likewise
+        from airflow_azml.client.targets import look, settled  # noqa: PLC0415 - likewise
 
         for attempt in count():
             name = task_key(context, str(attempt))
             target = Target(Kind.RUN, name, parent=self.experiment_name)
             seen = look(client, target)
+            if seen.canceling:
+                seen = settled(client, target)
             if seen.phase not in {Phase.FAILED, Phase.CANCELED} and not seen.canceling:
                 return target, seen is not GONE
         raise AssertionError("unreachable: count() never ends")

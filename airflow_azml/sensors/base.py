@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
-from airflow_azml.task import STUDIO_LINKS, UI_COLOR, AzureMLTask, default_deferrable, read_event, task_errors
+from airflow_azml.task import STUDIO_LINKS, UI_COLOR, AzureMLTask, default_deferrable, least, read_event, task_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
 
-    from airflow_azml.client.lifecycle import Decision, Target
+    from airflow_azml.client.lifecycle import Decision, Target, Watch
     from airflow_azml.client.logs import LogFollower
 
 
@@ -55,6 +55,8 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
         self._follower: LogFollower | None = None
+        self._watch: Watch | None = None
+        self._killed = False
 
     def target(self) -> Target:
         """Return what is waited for."""
@@ -62,71 +64,94 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait in the triggerer, or in the way that the sensor's mode says."""
+        with task_errors():
+            self.publish(context, self.target())
+        if default_deferrable() if self.deferrable is None else self.deferrable:
+            return self._defer(context)
         from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - not at parse time
             AirflowSensorTimeout,
             AirflowSkipException,
         )
 
-        from airflow_azml.client.lifecycle import Policy  # noqa: PLC0415 - likewise
-
-        with task_errors():
-            self.publish(context, self.target())
-        if not (default_deferrable() if self.deferrable is None else self.deferrable):
-            try:
-                return super().execute(context)
-            except (AirflowSensorTimeout, AirflowSkipException):  # the latter with `soft_fail`
+        try:
+            return super().execute(context)
+        except (AirflowSensorTimeout, AirflowSkipException) as error:
+            if error.__cause__ is None:  # its time is over; with soft_fail and a failure there is a cause
                 self.on_kill()
-                raise
-        started = time.time()
-        first = self.poke(context)
-        if first.is_done:
-            return first.xcom_value
-        trigger = self.trigger(
-            self.target(),
-            Policy(self.poke_interval, self.timeout),
-            started,
-            cancel_on_kill=self.cancel_on_kill,
-            log=self._follower and self._follower.position,
-            end_task=self.end_from_trigger and self.do_xcom_push and not self.outlets,
-        )
-        return self.defer(trigger=trigger, method_name="execute_complete")
+            raise
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on after the triggerer has waited."""
         from airflow.providers.common.compat.sdk import AirflowSensorTimeout  # noqa: PLC0415 - not at parse time
 
         from airflow_azml.client.logs import LogFollower  # noqa: PLC0415 - likewise
+        from airflow_azml.client.targets import cancel  # noqa: PLC0415 - likewise
 
         with task_errors():
             target, decision = read_event(event)
             self.publish(context, target)
             position = event.get("log")
             self._follower = position and LogFollower(target, position)
+            if decision.verdict == "timed_out" and self.cancel_on_kill:
+                decision = decision.after_cancel(cancel(self.client, target))
             if decision.verdict == "timed_out":
-                self.on_kill()
-                raise AirflowSensorTimeout(f"{target} {decision.limit}; it was {decision.observation.status}")
+                raise AirflowSensorTimeout(f"{target} {decision.limit}; it is {decision.observation.status}")
             return self._judge(target, decision).xcom_value
 
     def on_kill(self) -> None:
         """Cancel the run, if that is wanted: Airflow is killing the task, or its time is over."""
         from airflow_azml.client.targets import cancel  # noqa: PLC0415 - not at parse time
 
+        self._killed = True
         if self.cancel_on_kill:
             self.log.info("%s: cancelled, %s now", self.target(), cancel(self.client, self.target()).status)
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - Airflow's signature
         """Look once."""
-        from airflow_azml.client.lifecycle import Policy, Watch  # noqa: PLC0415 - not at parse time
+        from airflow.providers.common.compat.sdk import AirflowException  # noqa: PLC0415 - not at parse time
+
+        from airflow_azml.client.lifecycle import Policy, Watch  # noqa: PLC0415 - likewise
         from airflow_azml.client.logs import LogFollower  # noqa: PLC0415 - likewise
         from airflow_azml.client.targets import look  # noqa: PLC0415 - likewise
 
         with task_errors():
             target = self.target()
+            if self._killed:
+                raise AirflowException(f"{target}: the task that waits for it was killed")
             if self.stream_logs and self._follower is None:
                 self._follower = LogFollower(target)
-            decision = Watch(target, Policy(self.poke_interval)).step(partial(look, self.client))
+            if self._watch is None:  # it counts how long there was no usable answer
+                self._watch = Watch(target, Policy(self.poke_interval))
+            decision = self._watch.step(partial(look, self.client))
             self.log.info("%s is %s", target, decision.observation.status or "not known: no usable answer")
             return self._judge(target, decision)
+
+    def _defer(self, context: Context) -> Any:
+        from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - not at parse time
+            AirflowFailException,
+            AirflowSkipException,
+        )
+
+        from airflow_azml.client.lifecycle import Policy  # noqa: PLC0415 - likewise
+
+        started = time.time()
+        try:
+            first = self.poke(context)
+        except AirflowFailException as error:
+            if self.soft_fail:  # as Airflow does in the other modes
+                raise AirflowSkipException("Skipping due to soft_fail is set to True.") from error
+            raise
+        if first.is_done:
+            return first.xcom_value
+        trigger = self.trigger(
+            self.target(),
+            Policy(self.poke_interval, least(self.timeout, self.execution_limit)),
+            started,
+            cancel_on_kill=self.cancel_on_kill,
+            log=self._follower and self._follower.position,
+            end_task=self.end_from_trigger and self.do_xcom_push and not self.outlets,
+        )
+        return self.defer(trigger=trigger, method_name="execute_complete")
 
     def _judge(self, target: Target, decision: Decision) -> PokeReturnValue:
         from airflow_azml.client.errors import ServiceError  # noqa: PLC0415 - not at parse time

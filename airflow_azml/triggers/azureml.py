@@ -20,6 +20,7 @@ from airflow_azml.client.errors import AzureMLError, to_event
 from airflow_azml.client.lifecycle import Policy, Target, Verdict, Watch
 from airflow_azml.client.logs import LogFollower
 from airflow_azml.client.targets import cancel, look
+from airflow_azml.client.values import storable
 from airflow_azml.facts import facts
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.triggers.hub import Hub
@@ -105,7 +106,7 @@ class AzureMLTrigger(BaseTrigger):
                     decision = await _decision(client, watch, waiter)
             event = await self._event(client, decision, run_log.position if run_log else None)
         except AzureMLError as error:
-            event = TriggerEvent({"target": self.target, "error": to_event(error)})
+            event = TriggerEvent(storable({"target": self.target, "error": to_event(error)}))
         # The worker's supervisor may notice so late that the deferring process has ended. An event before that would
         # queue the task again under its hands, and the scheduler would take the report of the first end for a failure.
         await asyncio.sleep(max(settled - time.monotonic(), 0.0))
@@ -129,11 +130,22 @@ class AzureMLTrigger(BaseTrigger):
 
     async def _event(self, client: AzureMLClient, decision: Decision, shown: dict[str, str] | None) -> TriggerEvent:
         xcom = TaskXCom(self.task_instance)
+        if decision.verdict is Verdict.TIMED_OUT and self.cancel_on_kill:
+            decision = await self._cancelled(client, decision)
         if self.end_task and xcom and decision.verdict is Verdict.DONE:
             result = await in_thread(partial(self._end, client, Target.from_json(self.target), shown))
             await xcom.set("return_value", result)
             return TaskSuccessEvent()
-        return TriggerEvent({"target": self.target, "decision": decision.as_json(), "log": shown})
+        return TriggerEvent(storable({"target": self.target, "decision": decision.as_json(), "log": shown}))
+
+    async def _cancelled(self, client: AzureMLClient, decision: Decision) -> Decision:
+        """Cancel what has run out of time from here: a worker may be long in coming, and only reports it."""
+        try:
+            seen = await in_thread(partial(cancel, client, Target.from_json(self.target)), _cancelling)
+        except AzureMLError as error:
+            log.warning("%s: not cancelled by the trigger: %s", self.target["name"], error)
+            return decision  # the worker tries again, and says why when it fails
+        return decision.after_cancel(seen)
 
     @staticmethod
     def _end(client: AzureMLClient, target: Target, shown: dict[str, str] | None) -> Facts:

@@ -227,11 +227,19 @@ class Hub:
         while self._running:
             waiter = next(iter(self._running))
             self._running.move_to_end(waiter)
-            if waiter.run_log:
-                lines = await waiter.run_log.read(self._client)
-                if waiter in self._running:  # or whoever finishes the task reads them once more
-                    await waiter.run_log.show(lines)
+            await self._read_log(waiter)
             await asyncio.sleep(max(waiter.interval / max(len(self._running), 1), LOG_GAP))
+
+    async def _read_log(self, waiter: Waiter) -> None:
+        if waiter.run_log is None:
+            return
+        try:
+            lines = await waiter.run_log.read(self._client)
+            if waiter in self._running:  # or whoever finishes the task reads them once more
+                await waiter.run_log.show(lines)
+        except Exception:  # a mistake of ours with one log must not end the others
+            log.exception("reading the log of %s failed: whoever ends its task shows it", waiter.target)
+            self._running.pop(waiter, None)
 
     async def _rest(self, began: float, asked: int, earliest: float) -> None:
         """Wait until the next ones' turn; it comes earlier when somebody joins who is in more of a hurry."""

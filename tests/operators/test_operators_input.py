@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -305,3 +307,20 @@ def test_a_run_needs_a_compute(start):
     """Either the operator or the definition's target names it."""
     said = start(compute_name=None)
     assert "compute_name: is required, here or as the run definition's target" in said
+
+
+@pytest.mark.parametrize("field", ["poll_interval", "timeout", "queue_timeout"])
+@pytest.mark.parametrize("value", ["60", -5, 0, float("nan"), float("inf"), True, timedelta(seconds=-1)])
+def test_a_span_of_time_that_is_none_is_refused_when_the_dag_is_parsed(field, value):
+    """Not only when the run has been paid for."""
+    rule = re.escape(f"{field} {value!r}: must be seconds above 0, as a number or a timedelta")
+    with pytest.raises(ValueError, match=rule):
+        AzureMLStartRunOperator(
+            task_id="t", experiment_name="e", source_directory="s", run_definition=DEFINITION, **{field: value}
+        )
+
+
+def test_a_span_of_time_may_be_a_timedelta():
+    """As Airflow's own are."""
+    compute = AzureMLCreateComputeOperator(task_id="t", compute_name="cpu", timeout=timedelta(minutes=2))
+    assert compute.timeout == 120

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 from emulator_process import EmulatorProcess
 
+from airflow_azml.client.errors import ServiceError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
 
@@ -159,3 +162,35 @@ def test_the_log_is_shown_once(started, wait, until, caplog, mode):
     run_id = started("import time\nprint('hello', flush=True)\ntime.sleep(2)\nprint('bye')")
     until(lambda: wait(run_id, mode=mode).state == "success")
     assert [one.message for one in caplog.records if one.name == "airflow_azml.client.logs"] == ["hello", "bye"]
+
+
+def test_soft_fail_skips_a_run_that_has_failed_before_it_could_be_deferred(started, wait, until):
+    """The first look is as good as any other."""
+    run_id = started(RAISES)
+    until(lambda: wait(run_id, mode="reschedule").state == "failed")
+    assert wait(run_id, soft_fail=True, deferrable=True).state == "skipped"
+
+
+def test_a_deferred_sensor_keeps_its_execution_timeout(airflow, started, wait):
+    """Airflow itself does not watch over it while a task is deferred."""
+    outcome = airflow.finish(wait(started(SLEEPS.format(600)), deferrable=True, execution_timeout=timedelta(seconds=3)))
+    assert isinstance(outcome.error, AirflowSensorTimeout), outcome.error
+    assert "had not ended after 3 s" in str(outcome.error)
+
+
+def test_a_run_that_completed_at_the_last_moment_is_no_timeout(airflow, started, wait):
+    """The trigger says that the time is over, the run has completed when it was to be cancelled: that is its end."""
+    deferred = wait(started(SLEEPS.format(2)), deferrable=True, on_kill="cancel", timeout=600)
+    event = airflow.trigger_event(deferred)
+    decision = {"verdict": "timed_out", "phase": "active", "status": "Running", "detail": "", "limit": "took long"}
+    assert airflow.resume(deferred, {**event, "decision": decision}).result["status"] == "Completed"
+
+
+def test_an_outage_that_stays_ends_poking(monkeypatch, tmp_path):
+    """How long there was no usable answer counts from look to look."""
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", EmulatorProcess(tmp_path).connection(ca_bundle=""))
+    task = AzureMLWaitForRunSensor(task_id="wait", run_id="r1")
+    assert not task.poke({}).is_done
+    task._watch._answered -= 1800
+    with pytest.raises(ServiceError, match="gave up waiting"):
+        task.poke({})

@@ -170,3 +170,28 @@ def test_no_event_comes_before_the_deferring_worker_has_settled(started, until, 
     monkeypatch.setattr("airflow_azml.triggers.azureml.asyncio.sleep", sleep)
     assert asyncio.run(event_of(trigger(target)))["decision"]["verdict"] == "done"
     assert 0 < slept[-1] <= 2
+
+
+def test_a_timeout_is_cancelled_by_the_trigger_itself(started, emulator):
+    """No worker may be free for long: the run must not burn on meanwhile."""
+    target = started(SLEEPS)
+    event = asyncio.run(event_of(trigger(target, timeout=2, cancel_on_kill=True)))
+    assert (event["decision"]["verdict"], event["decision"]["status"]) == ("timed_out", "Canceled")
+    assert status(emulator, target) == "Canceled"
+
+
+def test_a_detached_run_is_left_by_the_trigger_when_its_time_is_over(started, emulator):
+    """As its task wants it."""
+    target = started(SLEEPS)
+    assert asyncio.run(event_of(trigger(target, timeout=2)))["decision"]["verdict"] == "timed_out"
+    assert status(emulator, target) != "Canceled"
+    asyncio.run(trigger(target, cancel_on_kill=True).on_kill())
+
+
+def test_what_a_script_prints_cannot_break_the_database(started):
+    """A NUL in an event is refused by PostgreSQL, and with it the whole triggerer."""
+    target = started("print('a\\x00b', flush=True)\nraise SystemExit(1)")
+    event = asyncio.run(event_of(trigger(target)))
+    assert event["decision"]["verdict"] == "failed"
+    assert "\0" not in json.dumps(event)
+    assert "\\u0000" not in json.dumps(event)
