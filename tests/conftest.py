@@ -28,15 +28,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("system") is None)
 
 
+# With several processes: what starts a real Airflow, in two of them and no more, for each takes a processor's time.
+AIRFLOWS = {"system": "one Airflow", "demo": "other Airflows", "compose": "other Airflows", "faults": "other Airflows"}
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With several processes, leave the tests of a file to one of them, and tests/system too: they share much."""
+    """Leave the tests of a file to one process, for they share much, and keep the Airflows apart from the rest."""
     from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - only there it is needed
 
     class Together(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            return "tests/system" if file.startswith("tests/system/") else file
+            return AIRFLOWS.get(file.split("/")[1], file)
 
     return Together(config, log)
 
