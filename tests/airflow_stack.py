@@ -14,11 +14,12 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
+import psycopg2
 from emulator_process import wait_until
 from postgres_server import LOOPBACK, new_cluster
 
@@ -116,7 +117,11 @@ class AirflowStack:
             (self.home / PASSWORDS_FILE).write_text(json.dumps({USERNAME: PASSWORD}))
             self._start_database(undo)
             migrate = [PROGRAMS / "airflow", "db", "migrate"]
-            subprocess.run(migrate, env=self.environment, check=True, capture_output=True, timeout=START)
+            done = subprocess.run(
+                migrate, env=self.environment, check=False, capture_output=True, text=True, timeout=START
+            )
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+            self._free_rows_of_the_dead()
             undo.callback(self._stop)
             self.start(*PARTS)
             undo.callback(self.api.close)  # first of all: the api-server would wait for its open connections
@@ -187,11 +192,18 @@ class AirflowStack:
         data.mkdir()
         login = {"user": "airflow", "password": self._password, "database": "airflow"}
         command = new_cluster(data, self.database_port, **login)
-        # Workers that outlive their scheduler hold its connections open, and with them the rows that it had locked.
-        command += ["-c", "idle_in_transaction_session_timeout=10s"]
         database = Service("postgres", command, base_environment(), self.state / "postgres.log")
         undo.callback(stop, [database])
         database.wait_until(lambda: _listens(self.database_port), START)
+
+    def _free_rows_of_the_dead(self) -> None:
+        """Workers that outlive their scheduler hold its connections open, and with them the rows that it had locked.
+
+        Not before: migrating on a busy machine may idle for longer within its transaction.
+        """
+        with closing(psycopg2.connect(self.database)) as connection:
+            connection.autocommit = True
+            connection.cursor().execute("ALTER DATABASE airflow SET idle_in_transaction_session_timeout = '15s'")
 
     def _stop(self) -> None:
         stop(list(self._parts.values()))

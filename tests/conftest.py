@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # With several processes: what starts a real Airflow, in two of them and no more, for each takes a processor's time.
-AIRFLOWS = {"system": "one Airflow", "demo": "other Airflows", "compose": "other Airflows", "faults": "other Airflows"}
+AIRFLOWS = {"system": "PostgreSQL", "faults": "PostgreSQL", "demo": "standalone", "compose": "standalone"}
 
 
 @pytest.hookimpl(optionalhook=True)
