@@ -8,7 +8,7 @@ import pytest
 from situations import Situation, World, until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2400)]
-MANY = int(os.environ.get("DEFERRED_TASKS", "24"))  # each costs some seconds of a processor; docs/exactly-once.md
+MANY = int(os.environ.get("DEFERRED_TASKS", "12"))  # each costs some seconds of a processor; docs/exactly-once.md
 
 
 def waiting(world: World, *dag_ids: str) -> list[Situation]:

@@ -40,7 +40,7 @@ for wait, how in WAITS.items():
     with DAG(f"dagrun_timeout_{wait}", schedule=None, dagrun_timeout=timedelta(seconds=40)):
         AzureMLStartRunOperator(task_id="run", **RUN, **how)
 
-for size, wait in ((3, "sync"), (int(os.environ.get("DEFERRED_TASKS", "24")), "deferred")):
+for size, wait in ((3, "sync"), (int(os.environ.get("DEFERRED_TASKS", "12")), "deferred")):
     # Deferred tasks do not count: eight may start at the same time.
     with DAG(f"mapped_{wait}", schedule=None, max_active_tasks=8):
         many = AzureMLStartRunOperator.partial(
