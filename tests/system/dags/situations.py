@@ -27,7 +27,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "detach": {"on_kill": "detach"},
     "detach_retries": {"on_kill": "detach", "retries": 2, "retry_delay": timedelta(seconds=1)},
     "timeout": {"timeout": 8},
-    "execution_timeout": {"execution_timeout": timedelta(seconds=12)},
+    "execution_timeout": {"execution_timeout": timedelta(seconds=40)},
 }
 WAITS = {"sync": {}, "deferred": {"deferrable": True}}
 
