@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.links.azureml import AzureMLStudioLink
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Decision, Policy, Target
+    from airflow_azml.ownership import Claim
     from airflow_azml.triggers.azureml import AzureMLTrigger
 
 
@@ -33,7 +35,12 @@ class AzureMLTask:
 
     azureml_conn_id: str
     execution_timeout: timedelta | None
+    cancel_on_kill: bool = False
     render_template: Callable[..., Any]  # Airflow's operators have it
+    log: Any  # likewise
+    _claim: Claim | None = None
+    _at_work = False
+    _ending: Thread | None = None
 
     @cached_property
     def client(self) -> AzureMLClient:
@@ -61,6 +68,47 @@ class AzureMLTask:
         url = client.workspace.studio_url(page, studio=client.cloud.studio)
         AzureMLStudioLink.publish(context, url)
         return url
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Do the task's work; its process does not end before a kill has done what it has to do."""
+        self._at_work = True
+        try:
+            with task_errors():
+                yield
+        finally:
+            self._at_work = False
+            if self._ending:
+                self._ending.join()
+
+    def end(self, target: Target, may_appear: float = 0.0) -> None:
+        """Cancel the run of a task that is being killed, unless another process goes on with both.
+
+        It is done in a thread of its own. Amid its work a task is killed by a signal: what this process was doing goes
+        on, and lets go of what it holds, only when the signal's handler has returned. Often that is the line to its
+        supervisor, which asking Airflow needs, and masking a new token.
+        """
+        if self._ending is None:
+            self._ending = Thread(target=self.end_here, args=(target, may_appear), name="azureml-on-kill")
+            self._ending.start()
+        if not self._at_work:
+            self._ending.join()
+
+    def end_here(self, target: Target, may_appear: float = 0.0) -> None:
+        """Do so in this thread."""
+        from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.targets import cancel  # noqa: PLC0415 - likewise
+
+        if self._claim and self._claim.is_superseded():
+            self.cancel_on_kill = False
+            self.log.info("%s: it is left to the process that goes on with the task", target)
+            return
+        try:
+            status = cancel(self.client, target, may_appear=may_appear).status
+        except AzureMLError as error:
+            self.log.error("%s: its task has ended, but it could not be cancelled: %s", target, error)  # noqa: TRY400 - it says why
+        else:
+            self.log.info("%s: its task has ended, so it was cancelled: %s now", target, status)
 
     def definition(self, value: dict[str, Any] | str | None, context: Context, field: str = "spec") -> dict[str, Any]:
         """Return what a field holds that may be a dict or a file beside the DAG; templates in the file are rendered.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -78,6 +79,7 @@ class Airflow:
 
     :param fileloc: where the DAG file would be: paths of its tasks are relative to its folder.
     :param states: what Airflow would say of a task, where that is not that it runs.
+    :param line: held by whoever talks to the supervisor, as in a worker.
     """
 
     fileloc: str = __file__
@@ -87,6 +89,7 @@ class Airflow:
     xcoms: dict[str, dict[str, Any]] = field(default_factory=dict)
     rendered: dict[str, dict[str, Any]] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
+    line: threading.Lock = field(default_factory=threading.Lock)
 
     def dag(self) -> DAG:
         dag = DAG(self.dag_id, schedule=None, start_date=NOW, params=self.params)
@@ -168,6 +171,13 @@ class _Supervisor:
     task_id: str
 
     def send(self, msg: Any) -> Any:
+        with self.harness.line:
+            return self._answer(msg)
+
+    async def asend(self, msg: Any) -> Any:
+        return self.send(msg)
+
+    def _answer(self, msg: Any) -> Any:
         match msg:
             case SetXCom():
                 self.harness.xcoms.setdefault(msg.task_id, {})[msg.key] = msg.value
@@ -183,9 +193,6 @@ class _Supervisor:
             case GetXComSequenceSlice():
                 return XComSequenceSliceResult(root=[self._pulled(msg)])
         return None
-
-    async def asend(self, msg: Any) -> Any:
-        return self.send(msg)
 
     def _pulled(self, msg: Any) -> Any:
         return self.harness.xcoms.get(msg.task_id, {}).get(msg.key)

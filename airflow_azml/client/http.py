@@ -101,7 +101,7 @@ class Transport:
         self._policy = policy or RetryPolicy()
         self._sleep = sleep
         self._lock = threading.RLock()  # a killed task cancels its run in a signal handler, amid anything
-        self._seen: dict[str, str] = {}
+        self._told: set[str] = set()
         self._signatures = 0
 
     def request(
@@ -246,20 +246,19 @@ class Transport:
     def token(self, scope: str, *, rejected: str | None = None) -> str:
         """Return a bearer token for a service that is called with a header of its own."""
         token = self.tokens.token(scope, rejected=rejected)
-        if self._seen.get(scope) != token:
-            self._seen[scope] = token
-            self.secret(token)
+        self.secret(token)
         return token
 
     def secret(self, value: str | None) -> None:
-        """Tell whoever masks secrets about one that has just come to be known."""
-        if value and self._on_secret:
+        """Tell whoever masks secrets about one that has just come to be known; of each once, for it may cost a call."""
+        if value and self._on_secret and value not in self._told:
+            self._told.add(value)
             self._on_secret(value)
 
     def signed(self, url: str) -> str:
         """Return a SAS URL unchanged, having told about its signature, unless there have been very many."""
         for signature in signatures_of(url):
-            if self._signatures < _MOST_SIGNATURES:
+            if signature not in self._told and self._signatures < _MOST_SIGNATURES:
                 self._signatures += 1
                 self.secret(signature)
         return url

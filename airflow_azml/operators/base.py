@@ -93,7 +93,6 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         self.cancel_on_kill = cancels(on_kill)
         self.target: Target | None = None
         self._submitting = self._killed = False
-        self._claim: Claim | None = None
 
     def submit(self, client: AzureMLClient, context: Context) -> Target:
         """Start it, or adopt what an earlier attempt of this very task has started."""
@@ -111,7 +110,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
 
     def execute(self, context: Context) -> Result:
         """Submit, then wait, defer, or leave it at that."""
-        with task_errors():
+        with self.at_work():
             self._claim = Claim(context["ti"])
             self.target = self._submit(context)
             started = time.time()
@@ -129,7 +128,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         """Go on after the triggerer has waited."""
         from airflow_azml.client.logs import LogFollower  # noqa: PLC0415 - not at parse time
 
-        with task_errors():
+        with self.at_work():
             self._claim = Claim(context["ti"])
             self.target, decision = read_event(event)
             self.publish(context, self.target)
@@ -140,28 +139,20 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         """Cancel what was started, be it only just being started: Airflow is killing the task."""
         self._killed = True
         if self.target and self._cancels(self.target):
-            if self._claim and self._claim.is_superseded():
-                self.log.info("%s: it is left to the process that goes on with the task", self.target)
-                self.cancel_on_kill = False
-                return
-            self._cancel(self.target, may_appear=MAY_APPEAR if self._submitting else 0.0)
+            self.end(self.target, MAY_APPEAR if self._submitting else 0.0)
 
     def _submit(self, context: Context) -> Target:
         self._submitting = True
         target = self.submit(self.client, context)
         self._submitting = False
-        if self._killed and self._cancels(target):  # the kill found nothing yet
-            self._cancel(target)
+        if self._ending:
+            self._ending.join()
+        if self._killed and self._cancels(target):  # the kill may have found nothing yet
+            self.end_here(target)
         return target
 
     def _cancels(self, target: Target) -> bool:
         return self.cancel_on_kill and target.kind == "run"
-
-    def _cancel(self, target: Target, may_appear: float = 0.0) -> None:
-        from airflow_azml.client.targets import cancel  # noqa: PLC0415 - not at parse time
-
-        status = cancel(self.client, target, may_appear=may_appear).status
-        self.log.info("%s: its task was killed, so it was cancelled: %s now", target, status)
 
     def _wait(self, target: Target, started: float) -> Result:
         from airflow_azml.client.lifecycle import Verdict, Watch  # noqa: PLC0415 - not at parse time
@@ -172,6 +163,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         watch = Watch(target, self.policy(), started=started, log=self.log.info)
         decision = watch.step(partial(look, self.client))
         if decision.verdict is Verdict.CONTINUE:
+            self._stop_if_killed(target)
             if default_deferrable() if self.deferrable is None else self.deferrable:
                 how = {"cancel_on_kill": self.cancel_on_kill, "log": log and log.position}
                 self.defer(trigger=self.trigger(target, watch.policy, started, **how), method_name="execute_complete")
@@ -189,14 +181,17 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         return decision
 
     def _pause(self, target: Target, seconds: float) -> None:
-        """Sleep, but not on after a kill that leaves the target alone: a worker that shuts down waits for its tasks."""
-        from airflow.providers.common.compat.sdk import AirflowException  # noqa: PLC0415 - not at parse time
-
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 1.0))
-            if self._killed and not self._cancels(target):
-                raise AirflowException(f"{target}: its task was killed; it goes on, and the next try will find it")
+            self._stop_if_killed(target)
+
+    def _stop_if_killed(self, target: Target) -> None:
+        """Wait no longer after a kill that leaves the target alone: a worker that shuts down waits for its tasks."""
+        from airflow.providers.common.compat.sdk import AirflowException  # noqa: PLC0415 - not at parse time
+
+        if self._killed and not self._cancels(target):
+            raise AirflowException(f"{target}: its task was killed; it goes on, and the next try will find it")
 
     def _finish(self, target: Target, decision: Decision, log: LogFollower | None) -> Result:
         """Return the result of a wait that ended well; raise what a person needs to know of any other."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
+from airflow_azml.ownership import Claim
 from airflow_azml.task import STUDIO_LINKS, UI_COLOR, AzureMLTask, default_deferrable, least, read_event, task_errors
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
     template_fields: Sequence[str] = ("azureml_conn_id",)
     operator_extra_links = STUDIO_LINKS
     ui_color = UI_COLOR
-    cancel_on_kill = False
     stream_logs = False
 
     def __init__(
@@ -64,21 +64,23 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait in the triggerer, or in the way that the sensor's mode says."""
-        with task_errors():
-            self.publish(context, self.target())
-        if default_deferrable() if self.deferrable is None else self.deferrable:
-            return self._defer(context)
         from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - not at parse time
             AirflowSensorTimeout,
             AirflowSkipException,
         )
 
-        try:
-            return super().execute(context)
-        except (AirflowSensorTimeout, AirflowSkipException) as error:
-            if error.__cause__ is None:  # its time is over; with soft_fail and a failure there is a cause
-                self.on_kill()
-            raise
+        with self.at_work():
+            if self.cancel_on_kill:
+                self._claim = Claim(context["ti"])
+            self.publish(context, self.target())
+            if default_deferrable() if self.deferrable is None else self.deferrable:
+                return self._defer(context)
+            try:
+                return super().execute(context)
+            except (AirflowSensorTimeout, AirflowSkipException) as error:
+                if error.__cause__ is None:  # its time is over; with soft_fail and a failure there is a cause
+                    self.on_kill()
+                raise
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on after the triggerer has waited."""
@@ -100,11 +102,9 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
 
     def on_kill(self) -> None:
         """Cancel the run, if that is wanted: Airflow is killing the task, or its time is over."""
-        from airflow_azml.client.targets import cancel  # noqa: PLC0415 - not at parse time
-
         self._killed = True
         if self.cancel_on_kill:
-            self.log.info("%s: cancelled, %s now", self.target(), cancel(self.client, self.target()).status)
+            self.end(self.target())
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - Airflow's signature
         """Look once."""

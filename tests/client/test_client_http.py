@@ -365,3 +365,11 @@ def test_not_every_signature_of_very_many_is_told(client, secrets):
     assert len(secrets) == 100
     client.transport.token("scope")
     assert secrets[-1] == "t0ken-t0ken"
+
+
+def test_a_secret_is_told_once(client, secrets):
+    """Telling Airflow takes a call to the supervisor: a log that is read a thousand times has one signature."""
+    for _ in range(1000):
+        client.transport.signed("https://sa/c?sig=s")
+        client.transport.token("scope")
+    assert secrets == ["s", "t0ken-t0ken"]

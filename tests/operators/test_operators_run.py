@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from datetime import datetime, timedelta
 
 import pytest
@@ -175,6 +177,27 @@ def test_a_process_leaves_the_run_to_another_that_has_claimed_the_task(airflow, 
     monkeypatch.setattr(targets, "look", look)
     start(fields, execution_timeout=timedelta(seconds=4), retries=1)
     assert list(runs(fields).values()) == ["Running"]
+
+
+@pytest.mark.parametrize(("state", "left"), [("up_for_retry", "Running"), ("failed", "Canceled")])
+def test_a_process_may_be_killed_while_it_talks_to_its_supervisor(
+    airflow, start, project, runs, monkeypatch, state, left
+):
+    """The signal's handler is in the way of the answer: what the kill has to ask and to do waits for its end."""
+    airflow.states["task"] = state
+    fields = project(SLEEPS)
+
+    def look(client, target):
+        if real(client, target).phase == "active":
+            with airflow.line:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return real(client, target)
+
+    real = targets.look
+    monkeypatch.setattr(targets, "look", look)
+    outcome = start(fields, retries=1)
+    assert outcome.state == "up_for_retry"
+    assert list(runs(fields).values()) == [left]
 
 
 def test_a_killed_task_may_leave_its_run(start, project, runs, until):
