@@ -42,6 +42,7 @@ _lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[Az
 
 # Cancelling takes its time, until it is seen: a hundred cleared tasks must not keep the others from being looked at.
 _cancelling = ThreadPoolExecutor(max_workers=32, thread_name_prefix="azureml-cancel")
+SETTLES = 2  # heartbeats of a worker: within one its supervisor looks at it; as long again for all that follows
 
 
 class AzureMLTrigger(BaseTrigger):
@@ -96,7 +97,7 @@ class AzureMLTrigger(BaseTrigger):
 
         Thousands wait here at once: no other frame stands between this one and the future that it waits for.
         """
-        settled = time.monotonic() + _worker_heartbeat()
+        settled = time.monotonic() + SETTLES * _worker_heartbeat()
         try:
             client, watch, run_log = await client_of(self.azureml_conn_id), self._watch(), self._run_log()
             with Hub.of(client, watch.target).watching(watch.target, self.poll_interval, run_log) as waiter:
@@ -107,8 +108,9 @@ class AzureMLTrigger(BaseTrigger):
             event = await self._event(client, decision, run_log.position if run_log else None)
         except AzureMLError as error:
             event = TriggerEvent(storable({"target": self.target, "error": to_event(error)}))
-        # The worker's supervisor may notice so late that the deferring process has ended. An event before that would
-        # queue the task again under its hands, and the scheduler would take the report of the first end for a failure.
+        # The worker's supervisor may notice late that the deferring process has ended. An event before that would queue
+        # the task again under its hands, and the scheduler would take the report of the first end for a failure
+        # (https://github.com/apache/airflow/issues/72716). Only what ends within seconds has to wait for it.
         await asyncio.sleep(max(settled - time.monotonic(), 0.0))
         yield event
 

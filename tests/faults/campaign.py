@@ -78,9 +78,7 @@ class Campaign:
         self.proxy = f"https://127.0.0.1:{free_port()}"
         environment = {
             "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
-            # This machine is busy: what is slow must not be taken for dead. From the first our triggers know how long
-            # a deferring worker may take to be noticed.
-            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "3",
+            # This machine is busy: what is slow must not be taken for dead.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
         }
         self.stack = AirflowStack(folder / "stack", HERE / "dags", environment, parallelism=6)

@@ -112,7 +112,7 @@ class Situation:
 
         :param runs: the numbers; several when it is a matter of who comes first.
         """
-        assert ended(self.world.stack.api, self.dag_id, self.run_id, PATIENCE) == state, self.log()
+        assert ended(self.world.stack.api, self.dag_id, self.run_id, PATIENCE) == state, self.log() + self._scheduler()
         until(lambda: not ACTIVE & set(self.runs().values()), lambda: f"{self.runs()}", seconds=30)
         assert Counter(self.runs().values()) in runs, self.log()
         assert not [run for run in self.runs() if alive(self.processes(run))]
@@ -126,6 +126,10 @@ class Situation:
         """Return what the tries of the task have told."""
         folder = self.world.stack.home / "logs" / f"dag_id={self.dag_id}" / f"run_id={self.run_id}"
         return "\n".join(f"{path}:\n{path.read_text()}" for path in sorted(folder.rglob("*.log*")))
+
+    def _scheduler(self) -> str:
+        """Return what the scheduler has told of the dag run."""
+        return "\n".join(line for line in self.world.stack.logs().splitlines() if self.run_id in line)[-8000:]
 
     # What befalls it.
 
