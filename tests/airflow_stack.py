@@ -46,8 +46,6 @@ QUICK = {
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": NOTICE,
     # A process that has deferred may be noticed late on a busy machine; from this our triggers know how late.
     "WORKERS__MIN_HEARTBEAT_INTERVAL": 3,
-    "DAG_PROCESSOR__REFRESH_INTERVAL": 3,
-    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 3,
 }
 
 

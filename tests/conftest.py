@@ -17,6 +17,8 @@ from emulator_process import EmulatorProcess, wait_until
 _HOME = os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] = "0"  # no worker here: triggers need not wait for one to settle
+MEASURING = "COVERAGE_PROCESS_CONFIG"  # lets coverage begin in a new Python process
+_set_aside: dict[str, str] = {}
 
 
 def pytest_unconfigure() -> None:
@@ -26,6 +28,19 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     items.sort(key=lambda item: item.get_closest_marker("system") is None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Do not measure the coverage of a real Airflow's processes: that would double what they cost.
+
+    What they run of ours, tests without it run too, except what is marked `measured`.
+    """
+    measured = item.get_closest_marker("system") is None or item.get_closest_marker("measured")
+    if MEASURING in os.environ:
+        _set_aside[MEASURING] = os.environ.pop(MEASURING)
+    if measured:
+        os.environ.update(_set_aside)
 
 
 # With several processes: what starts a real Airflow, in two of them and no more, for each takes a processor's time.

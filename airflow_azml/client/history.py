@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_azml.client import versions
 from airflow_azml.client.errors import AzureMLError, InvalidRequestError, NotFoundError
@@ -30,6 +31,40 @@ _PAUSE = 0.1
 _PAGE = 500
 _NO_REASON = Reason()
 _ABSENT = frozenset({404, 405, 501})
+
+
+class RunState(msgspec.Struct, frozen=True, rename="camel"):
+    """How a run is: what a wait needs to know of it. Of thousands of runs nothing else is decoded.
+
+    :param start_time_utc: when it began to run, in the service's format; None while it has not.
+    :param queueing_info: what a queued run waits for, where the service tells.
+    """
+
+    run_id: str
+    status: str | None = None
+    error: Any = None
+    start_time_utc: Any = None
+    queueing_info: Any = None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether its status will not change any more."""
+        return (self.status or "").lower() in TERMINAL
+
+    @property
+    def detail(self) -> str:
+        """The deepest reason of a failure, or what it still waits for."""
+        if self.error:
+            return Reason.of(self.error).text
+        return str((self.queueing_info or {}).get("message") or "")
+
+
+class _Found(msgspec.Struct, rename="camel"):
+    run_metadata: RunState | None = None
+
+
+class _Batch(msgspec.Struct, rename="camel"):
+    successful_results: dict[str, _Found] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +116,9 @@ class Run:
         )
 
     @property
-    def waits_for(self) -> str:
-        """What a queued run waits for, where the service tells."""
-        return str((self.raw.get("queueingInfo") or {}).get("message") or "")
-
-    @property
-    def began(self) -> float | None:
-        """When it began to run, Unix time; None when it has not."""
-        with contextlib.suppress(ValueError):  # none, or in no form that we know: whoever waits counts for itself
-            moment = datetime.fromisoformat(self.started)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        return None
+    def state(self) -> RunState:
+        """How it is."""
+        return msgspec.convert(self.raw, RunState)
 
     @property
     def terminal(self) -> bool:
@@ -115,10 +142,10 @@ class RunHistory(Service):
         """Return a run; NotFoundError when there is none."""
         return Run.parse(self._read(check_run_id(run_id), experiment, operation="get run"))
 
-    def get_many(self, run_ids: Iterable[str], experiment: str | None = None) -> dict[str, Run]:
-        """Return many runs in few requests. An id that is missing may still be a run: ask :meth:`get`."""
+    def get_many(self, run_ids: Iterable[str], experiment: str | None = None) -> dict[str, RunState]:
+        """Return how many runs are, in few requests. An id that is missing may still be a run: ask :meth:`get`."""
         wanted = list(dict.fromkeys(run_ids))
-        found: dict[str, Run] = {}
+        found: dict[str, RunState] = {}
         while wanted:
             some = wanted[: self.batch_size]
             try:
@@ -207,7 +234,7 @@ class RunHistory(Service):
             )
         return answer
 
-    def _read_batch(self, run_ids: Sequence[str], experiment: str | None) -> dict[str, Run]:
+    def _read_batch(self, run_ids: Sequence[str], experiment: str | None) -> dict[str, RunState]:
         """Ask in the cheapest way that the service knows; one that it does not know is not tried again."""
         if self._batch_works:
             try:
@@ -221,14 +248,14 @@ class RunHistory(Service):
         self.batch_size = self._largest_batch = 1  # whoever asks by batches asks in the pace of single requests now
         return dict(self._one_by_one(run_ids))
 
-    def _one_by_one(self, run_ids: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    def _one_by_one(self, run_ids: Sequence[str]) -> Iterator[tuple[str, RunState]]:
         for number, run_id in enumerate(run_ids):
             if number:
                 self.http.pause(_PAUSE)
             with contextlib.suppress(NotFoundError):
-                yield run_id, self.get(run_id)
+                yield run_id, self.get(run_id).state
 
-    def _batch_run_data(self, run_ids: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    def _batch_run_data(self, run_ids: Sequence[str]) -> Iterator[tuple[str, RunState]]:
         body = {"requests": {run_id: {"runId": run_id, "selectRunMetadata": True} for run_id in run_ids}}
         answer = self.http.json(
             "POST",
@@ -237,16 +264,18 @@ class RunHistory(Service):
             params=versions.HISTORY,
             json=body,
             retry="always",
+            into=_Batch,
         )
-        for run_id, result in (answer.get("successfulResults") or {}).items():
-            yield run_id, Run.parse(result.get("runMetadata") or {})
+        for run_id, found in (answer.successful_results or {}).items():
+            if found.run_metadata:
+                yield run_id, found.run_metadata
 
-    def _query(self, run_ids: Sequence[str], experiment: str) -> Iterator[tuple[str, Run]]:
+    def _query(self, run_ids: Sequence[str], experiment: str) -> Iterator[tuple[str, RunState]]:
         body = {"filter": " or ".join(f"RunId eq {run_id}" for run_id in run_ids), "top": len(run_ids)}
         url = self.regional(HISTORY, "experiments", experiment) + "/runs:query"
         for row in self.http.pages("POST", url, operation="query runs", json=body, retry="always"):
-            run = Run.parse(row)
-            yield run.id, run
+            state = msgspec.convert(row, RunState)
+            yield state.run_id, state
 
     def _of_experiment(self, name: str, filter_: str, order_by: str, limit: int | None) -> Iterator[Run]:
         asked = {"filter": filter_} if filter_ else {}

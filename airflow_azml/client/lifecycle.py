@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -168,18 +170,26 @@ class Observation:
     :param phase: what its status means.
     :param status: the service's own word.
     :param detail: the service's reason, where it gives one: why it failed, or what it still waits for.
-    :param began: when it began to run, Unix time, where the service tells.
+    :param started: when it began to run, in ISO 8601, where the service tells.
     """
 
     phase: Phase
     status: str
     detail: str = ""
-    began: float | None = None
+    started: str | None = None
 
     @classmethod
-    def of(cls, kind: Kind, status: str, detail: str = "", began: float | None = None) -> Observation:
+    def of(cls, kind: Kind, status: str, detail: str = "", started: str | None = None) -> Observation:
         """Look up what the kind's status means."""
-        return cls(phase_of(kind, status), sys.intern(status), detail, began)  # thousands share a dozen words
+        return cls(phase_of(kind, status), sys.intern(status), detail, started)  # thousands share a dozen words
+
+    @property
+    def began(self) -> float | None:
+        """When it began to run, Unix time; None when nobody has told, in a form that we know."""
+        with suppress(ValueError, TypeError):
+            moment = datetime.fromisoformat(self.started or "")
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return None
 
     @property
     def canceling(self) -> bool:
@@ -356,8 +366,8 @@ class Watch:
 
     def _tell(self, observation: Observation) -> None:
         last, self._last = self._last, observation
-        if observation.began is not None:
-            self._began = observation.began
+        if (began := observation.began) is not None:
+            self._began = began
         elif self._began is None and observation.phase is Phase.ACTIVE:
             self._began = self._clock()
         waits_for = observation.detail if observation.phase is Phase.PENDING else ""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.history import Run
+    from airflow_azml.client.history import RunState
 
 LOG_LINES = 50
 END_PATIENCE = 300.0  # seconds in which a run that is being cancelled may end before another is started after it
@@ -128,11 +128,11 @@ def _of_deletion(client: AzureMLClient, target: Target, seen: Observation) -> Ob
 
 
 def _look_at_run(client: AzureMLClient, target: Target) -> Observation:
-    return _of_run(client.runs.get(target.name, target.parent or None))
+    return _of_run(client.runs.get(target.name, target.parent or None).state)
 
 
-def _of_run(run: Run) -> Observation:
-    return Observation.of(Kind.RUN, run.status, run.error or run.waits_for, run.began)
+def _of_run(run: RunState) -> Observation:
+    return Observation.of(Kind.RUN, run.status or "Unknown", run.detail, run.start_time_utc)
 
 
 def _look_at_compute(client: AzureMLClient, target: Target) -> Observation:

@@ -166,10 +166,9 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         )
         for run in client.runs.get_many(former).values() if now else ():
             if not run.terminal:
-                seen = cancel(client, Target(Kind.RUN, run.id, parent=self.experiment_name))
-                self.log.info(
-                    "run %s: left active when the task was cleared, so it was cancelled: %s now", run.id, seen.status
-                )
+                left = Target(Kind.RUN, run.run_id, parent=self.experiment_name)
+                status = cancel(client, left).status
+                self.log.info("%s: left active when the task was cleared, so it was cancelled: %s now", left, status)
 
 
 class AzureMLCancelRunOperator(AzureMLBaseOperator):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 
 import pytest
 
@@ -173,13 +174,23 @@ def test_the_queue_and_the_run_have_limits_of_their_own(phase, elapsed, ran, lim
 def test_running_counts_from_what_the_service_says(watch, clock):
     """A wait that another process takes up does not give the run its time once more; without a word, our eyes count."""
     limited = watch(policy=Policy(10, run_timeout=30))
-    assert limited.step(saying(Observation(Phase.ACTIVE, "Running", began=clock.now - 29))).verdict is Verdict.CONTINUE
+    said = datetime.fromtimestamp(clock.now - 29, UTC).isoformat()
+    assert limited.step(saying(Observation(Phase.ACTIVE, "Running", started=said))).verdict is Verdict.CONTINUE
     assert limited.left() == 1
     clock.now += 1
     assert limited.step(saying("Running")).verdict is Verdict.TIMED_OUT
     unsaid = watch(policy=Policy(10, run_timeout=30))
     assert (unsaid.step(saying("Queued")).verdict, unsaid.left()) == (Verdict.CONTINUE, math.inf)
     assert (unsaid.step(saying("Running")).verdict, unsaid.left()) == (Verdict.CONTINUE, 30)
+
+
+@pytest.mark.parametrize(
+    ("said", "began"),
+    [("1970-01-01T00:01:00Z", 60), ("1970-01-01T00:01:00.5", 60.5), ("soon", None), (None, None), (7, None)],
+)
+def test_when_a_run_began_is_read_as_the_service_says_it(said, began):
+    """In UTC where no zone is named; what is no time counts as not said."""
+    assert Observation(Phase.ACTIVE, "Running", started=said).began == began
 
 
 def test_what_a_run_waits_for_is_told_whenever_it_changes(watch, clock, lines):

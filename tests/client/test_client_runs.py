@@ -168,7 +168,7 @@ def test_many_runs_in_few_requests(client, requests_mock):
     requests_mock.post(f"{HISTORY}/batchrundata", json=answer)
     runs = client.runs.get_many(f"r{number}" for number in range(120))
     assert len(runs) == 119
-    assert runs["r5"].id == "r5"
+    assert runs["r5"].run_id == "r5"
     assert len(posts(requests_mock, f"{HISTORY}/batchrundata")) == 2
 
 
@@ -201,6 +201,25 @@ def test_many_runs_where_the_service_knows_no_batch(client, requests_mock):
     assert list(client.runs.get_many(["r1", "r2"])) == ["r1"]
     assert (client.runs.batch_size, client.slept) == (1, [0.1])
     assert len(posts(requests_mock, f"{HISTORY}/batchrundata")) == 1
+
+
+def test_the_state_of_a_run_is_the_same_by_whatever_way_it_was_asked_for(client, requests_mock):
+    """The reason of a failure, what a queued run waits for, when it began; nulls and unknown members do no harm."""
+    failed = {"runId": "r1", "status": "Failed", "error": {"error": {"code": "UserError", "message": "no rows"}}}
+    queued = {"runId": "r2", "status": "Queued", "error": None, "queueingInfo": {"message": "2nd in line"}, "new": [1]}
+    runs = {"r1": failed, "r2": queued, "r3": {"runId": "r3", "status": None, "startTimeUtc": "2026-01-01T00:00:00Z"}}
+    found = {name: {"runMetadata": run} for name, run in runs.items()} | {"r4": {"runMetadata": None}}
+    requests_mock.post(f"{HISTORY}/batchrundata", json={"successfulResults": found, "failedResults": None})
+    states = client.runs.get_many([*found])
+    for name, run in runs.items():
+        requests_mock.get(f"{HISTORY}/runs/{name}", json=run)
+        assert client.runs.get(name).state == states[name]
+    assert [states[name].detail for name in runs] == ["UserError: no rows", "2nd in line", ""]
+    assert [states[name].terminal for name in runs] == [True, False, False]
+    assert states["r3"].start_time_utc == "2026-01-01T00:00:00Z"
+    requests_mock.post(f"{HISTORY}/batchrundata", text="<html>")
+    with pytest.raises(errors.ServiceError, match="not JSON as expected: <html>"):
+        client.runs.get_many(["r1"])
 
 
 def test_a_batch_that_fails_otherwise_is_an_error(client, requests_mock):

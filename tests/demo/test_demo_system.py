@@ -96,6 +96,7 @@ def test_the_whole_pipeline_runs(demo: Demo) -> None:
     assert processes_of(demo.state) == []
 
 
+@pytest.mark.measured
 def test_a_failing_training_script_is_shown_and_leaves_nothing(demo: Demo, tmp_path: Path) -> None:
     """The script's traceback ends in the task's log and in the terminal; compute and endpoint are deleted; exit 1."""
     dags = tmp_path / "dags"

@@ -14,7 +14,7 @@ import pytest
 from airflow_azml.client.auth import StaticToken
 from airflow_azml.client.azureml import AzureMLClient
 from airflow_azml.client.errors import AzureMLError, NotFoundError, PermissionDeniedError, ServiceError
-from airflow_azml.client.history import Run
+from airflow_azml.client.history import Run, RunState
 from airflow_azml.client.lifecycle import Kind, Target
 from airflow_azml.client.workspace import Workspace
 from airflow_azml.triggers.hub import LEAST_GAP, Hub, Waiter
@@ -43,9 +43,7 @@ class Service:
         self.asked.append(ids)
         if self.error:
             raise self.error
-        return {
-            name: Run.parse({"runId": name, "status": self.statuses[name]}) for name in ids if name in self.statuses
-        }
+        return {name: RunState(name, self.statuses[name]) for name in ids if name in self.statuses}
 
     def get(self, name: str, _experiment: str | None) -> Any:
         self.asked.append([name])
