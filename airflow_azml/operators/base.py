@@ -151,6 +151,13 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
             self.end_here(target)
         return target
 
+    def refuse_if_killed(self, target: Target) -> None:
+        """Raise when the task has been killed: Airflow leaves it seconds, in which nothing more is to be started."""
+        from airflow.providers.common.compat.sdk import AirflowException  # noqa: PLC0415 - not at parse time
+
+        if self._killed:
+            raise AirflowException(f"{target}: its task was killed before it was started")
+
     def _cancels(self, target: Target) -> bool:
         return self.cancel_on_kill and target.kind == "run"
 

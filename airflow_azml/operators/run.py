@@ -96,6 +96,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         if self.cancel_on_kill:
             self._cancel_former(client, context)
         with bundle:
+            self.refuse_if_killed(self.target)
             client.runs.start(self.experiment_name, bundle, definition, self.target.name)
         return self.target
 

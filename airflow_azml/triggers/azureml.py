@@ -77,7 +77,7 @@ class AzureMLTrigger(BaseTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow has no annotation there
         self.azureml_conn_id = azureml_conn_id
-        self.target = target
+        self.target = Target.from_json(target)
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.queue_timeout = queue_timeout
@@ -90,7 +90,8 @@ class AzureMLTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to take over."""
         arguments = {name: getattr(self, name) for name in _ARGUMENTS}
-        return f"{__name__}.{type(self).__name__}", {**arguments, "log": self.log_position}
+        arguments |= {"target": self.target.as_json(), "log": self.log_position}
+        return f"{__name__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the wait is over, then fire one event.
@@ -100,14 +101,14 @@ class AzureMLTrigger(BaseTrigger):
         settled = time.monotonic() + SETTLES * _worker_heartbeat()
         try:
             client, watch, run_log = await client_of(self.azureml_conn_id), self._watch(), self._run_log()
-            with Hub.of(client, watch.target).watching(watch.target, self.poll_interval, run_log) as waiter:
+            with Hub.of(client, self.target).watching(self.target, self.poll_interval, run_log) as waiter:
                 decision = None
                 while decision is None or decision.verdict is Verdict.CONTINUE:
                     await waiter.woken(watch.left())
                     decision = await _decision(client, watch, waiter)
             event = await self._event(client, decision, run_log.position if run_log else None)
         except AzureMLError as error:
-            event = TriggerEvent(storable({"target": self.target, "error": to_event(error)}))
+            event = TriggerEvent(storable({"target": self.target.as_json(), "error": to_event(error)}))
         # The worker's supervisor may notice late that the deferring process has ended. An event before that would queue
         # the task again under its hands, and the scheduler would take the report of the first end for a failure
         # (https://github.com/apache/airflow/issues/72716). Only what ends within seconds has to wait for it.
@@ -118,34 +119,35 @@ class AzureMLTrigger(BaseTrigger):
         """Cancel the target: a user has marked or cleared the task while it was deferred."""
         if self.cancel_on_kill:
             client = await client_of(self.azureml_conn_id)
-            await in_thread(partial(cancel, client, Target.from_json(self.target)), _cancelling)
+            await in_thread(partial(cancel, client, self.target), _cancelling)
 
     def _watch(self) -> Watch:
         policy = _policy(self.poll_interval, self.timeout, self.queue_timeout, self.run_timeout)
-        return Watch(Target.from_json(self.target), policy, started=self.started, log=_tell)
+        return Watch(self.target, policy, started=self.started, log=_tell)
 
     def _run_log(self) -> RunLog | None:
         if self.log_position is None:
             return None
         waited = time.time() - self.started > KEPT_EVERY
-        return RunLog(Target.from_json(self.target), self.log_position, TaskXCom(self.task_instance), recalls=waited)
+        return RunLog(self.target, self.log_position, TaskXCom(self.task_instance), recalls=waited)
 
     async def _event(self, client: AzureMLClient, decision: Decision, shown: dict[str, str] | None) -> TriggerEvent:
         xcom = TaskXCom(self.task_instance)
         if decision.verdict is Verdict.TIMED_OUT and self.cancel_on_kill:
             decision = await self._cancelled(client, decision)
         if self.end_task and xcom and decision.verdict is Verdict.DONE:
-            result = await in_thread(partial(self._end, client, Target.from_json(self.target), shown))
+            result = await in_thread(partial(self._end, client, self.target, shown))
             await xcom.set("return_value", result)
             return TaskSuccessEvent()
-        return TriggerEvent(storable({"target": self.target, "decision": decision.as_json(), "log": shown}))
+        told = {"target": self.target.as_json(), "decision": decision.as_json(), "log": shown}
+        return TriggerEvent(storable(told))
 
     async def _cancelled(self, client: AzureMLClient, decision: Decision) -> Decision:
         """Cancel what has run out of time from here: a worker may be long in coming, and only reports it."""
         try:
-            seen = await in_thread(partial(cancel, client, Target.from_json(self.target)), _cancelling)
+            seen = await in_thread(partial(cancel, client, self.target), _cancelling)
         except AzureMLError as error:
-            log.warning("%s: not cancelled by the trigger: %s", self.target["name"], error)
+            log.warning("%s: not cancelled by the trigger: %s", self.target, error)
             return decision  # the worker tries again, and says why when it fails
         return decision.after_cancel(seen)
 
@@ -158,7 +160,7 @@ class AzureMLTrigger(BaseTrigger):
 
 
 _ARGUMENTS = (
-    "azureml_conn_id", "target", "poll_interval", "timeout", "queue_timeout", "run_timeout", "started",
+    "azureml_conn_id", "poll_interval", "timeout", "queue_timeout", "run_timeout", "started",
     "cancel_on_kill", "end_task",
 )  # fmt: skip
 
@@ -177,6 +179,7 @@ def _policy(
     return Policy(poll_interval, timeout, queue_timeout=queue_timeout, run_timeout=run_timeout)
 
 
+@cache
 def _worker_heartbeat() -> float:
     """Return the seconds after which a worker's supervisor looks at its task at the latest."""
     from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - the triggerer has it loaded

@@ -200,6 +200,22 @@ def test_a_process_may_be_killed_while_it_talks_to_its_supervisor(
     assert list(runs(fields).values()) == [left]
 
 
+def test_a_task_that_is_killed_before_it_submits_starts_nothing(start, project, emulator, monkeypatch):
+    """It has five seconds, which may be over before anybody could cancel what it starts in them."""
+    fields = project(SLEEPS)
+
+    def look(client, target):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(client, target)
+
+    real = targets.look
+    monkeypatch.setattr(targets, "look", look)
+    outcome = start(fields)
+    every = emulator.call("GET", "/_emulator/runs").json()["value"]
+    assert [run for run in every if run["experimentName"] == fields["experiment_name"]] == []
+    assert "its task was killed before it was started" in str(outcome.error)
+
+
 def test_a_killed_task_may_leave_its_run(start, project, runs, until):
     """on_kill="detach" is for runs that somebody else looks after; a retry finds the run again."""
     fields = project(SLEEPS)

@@ -16,6 +16,7 @@ from airflow_azml.client import targets
 from airflow_azml.client.lifecycle import Goal, Kind, Target
 from airflow_azml.operators.run import AzureMLStartRunOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
+from airflow_azml.triggers import azureml
 from airflow_azml.triggers.azureml import AzureMLTrigger
 
 ENDS = "print('done')"
@@ -159,7 +160,7 @@ def test_no_event_comes_before_the_deferring_worker_has_settled(started, until, 
     """An event within the worker's heartbeat would fail the task: Airflow still reports its first process's end."""
     target = started(ENDS)
     until(lambda: status(emulator, target) == "Completed")
-    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "2")
+    monkeypatch.setattr(azureml, "_worker_heartbeat", lambda: 2.0)
     slept = []
     real = asyncio.sleep
 
