@@ -22,7 +22,7 @@ up: .venv/demo.installed  ## the same, and leave Airflow (with its UI) and the e
 env: .env  ## the secrets of docker-compose.yaml, made once: then `docker compose up --build`
 
 test: venv  ## all tests: unit, emulator and system tests with a real Airflow; prints the coverage
-	$(BIN)/pytest --numprocesses 3 --no-loadscope-reorder --cov --cov-report=term
+	$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder --cov --cov-report=term
 
 faults: venv  ## hundreds of pipelines over a bad network, among processes that are killed; N=50 pipelines, SEED=7
 	@PYTHONPATH=tests $(BIN)/python tests/faults/campaign.py --pipelines $(N) $(if $(SEED),--seed $(SEED))
