@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _tell = log.info  # of the module: a logger, or a method, of its own would be much of the memory of a trigger
-_lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[AzureMLClient]]] = WeakKeyDictionary()
+_lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Lookup]] = WeakKeyDictionary()
 
 # Cancelling takes its time, until it is seen: a hundred cleared tasks must not keep the others from being looked at.
 _cancelling = ThreadPoolExecutor(max_workers=32, thread_name_prefix="azureml-cancel")
@@ -187,11 +187,19 @@ def _worker_heartbeat() -> float:
     return float(conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0))
 
 
+class _Lookup(asyncio.Task["AzureMLClient"]):
+    """What thousands may wait for: none of them can cancel it for the others, and none needs a shield of its own."""
+
+    def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002 - asyncio's signature
+        """Go on: whoever is cancelled is so when this is done, within moments."""
+        return False
+
+
 async def client_of(azureml_conn_id: str) -> AzureMLClient:
     """Return the connection's client. Triggers that start together, as after a restart, look it up together."""
     loop = asyncio.get_running_loop()
     lookups = _lookups.setdefault(loop, {})
     if azureml_conn_id not in lookups:
-        lookups[azureml_conn_id] = loop.create_task(AzureMLHook.aclient(azureml_conn_id))
+        lookups[azureml_conn_id] = _Lookup(AzureMLHook.aclient(azureml_conn_id), loop=loop)
         lookups[azureml_conn_id].add_done_callback(lambda _: lookups.pop(azureml_conn_id))
-    return await asyncio.shield(lookups[azureml_conn_id])  # the first one's cancellation is not the others'
+    return await lookups[azureml_conn_id]

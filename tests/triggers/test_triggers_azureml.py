@@ -196,3 +196,26 @@ def test_what_a_script_prints_cannot_break_the_database(started):
     assert event["decision"]["verdict"] == "failed"
     assert "\0" not in json.dumps(event)
     assert "\\u0000" not in json.dumps(event)
+
+
+def test_triggers_that_start_together_look_up_their_connection_together(monkeypatch):
+    """One look-up serves all; that the first of them is cancelled meanwhile is not the others' cancellation."""
+    asked = []
+
+    async def aclient(conn_id):
+        asked.append(conn_id)
+        await asyncio.sleep(0.2)
+        return "client"
+
+    monkeypatch.setattr(azureml.AzureMLHook, "aclient", aclient)
+
+    async def together():
+        first, *others = [asyncio.create_task(azureml.client_of("azureml_default")) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        first.cancel()
+        results = await asyncio.gather(first, *others, return_exceptions=True)
+        return [*results, await azureml.client_of("azureml_default")]
+
+    first, *others = asyncio.run(together())
+    assert isinstance(first, asyncio.CancelledError)
+    assert (others, asked) == (["client"] * 3, ["azureml_default"] * 2)
