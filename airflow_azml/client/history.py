@@ -33,8 +33,10 @@ _NO_REASON = Reason()
 _ABSENT = frozenset({404, 405, 501})
 
 
-class RunState(msgspec.Struct, frozen=True, rename="camel"):
+class RunState(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """How a run is: what a wait needs to know of it. Of thousands of runs nothing else is decoded.
+
+    It is a tree: there are no cycles for the garbage collector to find, who would look through all of Airflow for them.
 
     :param start_time_utc: when it began to run, in the service's format; None while it has not.
     :param queueing_info: what a queued run waits for, where the service tells.
@@ -59,7 +61,7 @@ class RunState(msgspec.Struct, frozen=True, rename="camel"):
         return str((self.queueing_info or {}).get("message") or "")
 
 
-class _Found(msgspec.Struct, rename="camel"):
+class _Found(msgspec.Struct, rename="camel", gc=False):
     run_metadata: RunState | None = None
 
 

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from airflow_azml.client.errors import AzureMLError
 
 if TYPE_CHECKING:
@@ -163,9 +165,10 @@ class Target:
         return cls(**{**values, "kind": Kind(values["kind"]), "goal": Goal(values["goal"])})  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """What the service says of a target now.
+
+    It refers to texts only: of the thousands that come and go, the garbage collector need not know.
 
     :param phase: what its status means.
     :param status: the service's own word.
