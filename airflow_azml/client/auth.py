@@ -79,7 +79,7 @@ class MsalTokens(ABC):
         self._subject = subject
         self._place = place
         self._verify = verify
-        self._lock = threading.RLock()  # a killed task cancels its run in a signal handler, amid anything
+        self._lock = threading.RLock()  # a handler of a signal, too, may call amid anything
         self._application: Any = None
 
     def token(self, scope: str, *, rejected: str | None = None) -> str:

@@ -42,7 +42,7 @@ class RunState(msgspec.Struct, frozen=True, rename="camel", gc=False):
     :param queueing_info: what a queued run waits for, where the service tells.
     """
 
-    run_id: str
+    run_id: str = ""
     status: str | None = None
     error: Any = None
     start_time_utc: Any = None

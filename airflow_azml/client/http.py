@@ -102,7 +102,7 @@ class Transport:
         self._on_secret = on_secret
         self._policy = policy or RetryPolicy()
         self._sleep = sleep
-        self._lock = threading.RLock()  # a killed task cancels its run in a signal handler, amid anything
+        self._lock = threading.RLock()  # a handler of a signal, too, may call amid anything
         self._told: set[str] = set()
         self._signatures = 0
 
