@@ -38,6 +38,7 @@ class AzureMLTask:
     cancel_on_kill: bool = False
     render_template: Callable[..., Any]  # Airflow's operators have it
     log: Any  # likewise
+    on_kill: Callable[[], None]  # likewise
     _claim: Claim | None = None
     _at_work = False
     _ending: Thread | None = None
@@ -76,6 +77,9 @@ class AzureMLTask:
         try:
             with task_errors():
                 yield
+        except KeyboardInterrupt:  # of somebody who tries a DAG with `airflow dags test`
+            self.on_kill()
+            raise
         finally:
             self._at_work = False
             if self._ending:

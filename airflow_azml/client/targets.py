@@ -14,10 +14,11 @@ from airflow_azml.client.errors import AzureMLError, NotFoundError, OperationFai
 from airflow_azml.client.lifecycle import GONE, Goal, Kind, Observation, Phase, Target
 from airflow_azml.client.longrunning import Operation
 from airflow_azml.client.reasons import Reason
+from airflow_azml.client.redact import redact
 from airflow_azml.client.workspace import compute_page, endpoint_page, model_page, run_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.history import RunState
@@ -100,19 +101,29 @@ def settled(client: AzureMLClient, target: Target, *, sleep: Callable[[float], N
 
 def explain(client: AzureMLClient, target: Target, observation: Observation) -> OperationFailedError:
     """Build the error of a target that failed: the service's reason, where to see it, the last lines of its log."""
-    lines = log_tail(client, target) if observation.phase is not Phase.GONE else []
     absent = "it does not exist" if observation.phase is Phase.GONE else "the service gives no reason"
     reason = _reason(client, target, observation)
-    parts = [reason.text or absent, f"See {studio_url(client, target)}"]
-    if lines:
-        parts.append(f"Last {len(lines)} lines of its log:\n" + "\n".join(lines))
     return OperationFailedError(
-        "\n".join(parts),
+        "\n".join([reason.text or absent, *_where(client, target, observation)]),
         operation=f"{target}",
         code=observation.status,
         request_id=reason.request_id,
         cause=reason.cause if observation.phase is Phase.FAILED else Cause.UNKNOWN,
     )
+
+
+def overdue(client: AzureMLClient, target: Target, limit: str, observation: Observation) -> str:
+    """Say of a target that has passed a limit how it is, where to see it, and what its log says last."""
+    said = f"{target} {limit}; it is {observation.status} now"
+    return redact("\n".join([said, *_where(client, target, observation)]))
+
+
+def _where(client: AzureMLClient, target: Target, observation: Observation) -> Iterator[str]:
+    """Yield where to see the target and, if there is a log, its last lines."""
+    yield f"See {studio_url(client, target)}"
+    lines = log_tail(client, target) if observation.phase is not Phase.GONE else []
+    if lines:
+        yield "\n".join([f"Last {len(lines)} lines of its log:", *lines])
 
 
 def studio_url(client: AzureMLClient, target: Target) -> str:

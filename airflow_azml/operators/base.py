@@ -202,7 +202,9 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
 
     def _finish(self, target: Target, decision: Decision, log: LogFollower | None) -> Result:
         """Return the result of a wait that ended well; raise what a person needs to know of any other."""
-        from airflow_azml.client import targets  # noqa: PLC0415 - not at parse time
+        from airflow.providers.common.compat.sdk import AirflowException  # noqa: PLC0415 - not at parse time
+
+        from airflow_azml.client import targets  # noqa: PLC0415 - likewise
         from airflow_azml.client.errors import AzureMLError, ServiceError  # noqa: PLC0415 - likewise
         from airflow_azml.client.lifecycle import Verdict  # noqa: PLC0415 - likewise
 
@@ -217,7 +219,9 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         if decision.verdict is Verdict.DONE:
             return {**self.result(self.client, target), "studio_url": targets.studio_url(self.client, target)}
         if decision.verdict is Verdict.FAILED:
+            if self._killed:
+                raise AirflowException(f"{target}: its task was killed, so it was cancelled; it is {seen.status} now")
             raise targets.explain(self.client, target, seen)
         if decision.verdict is Verdict.UNREACHABLE:
             raise ServiceError(f"gave up waiting, it was left as it is: {seen.detail}", operation=f"watch {target}")
-        raise TimeoutError(f"{target} {decision.limit}; it is {seen.status} now")
+        raise TimeoutError(targets.overdue(self.client, target, decision.limit, seen))

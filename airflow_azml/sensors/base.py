@@ -87,7 +87,7 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
         from airflow.providers.common.compat.sdk import AirflowSensorTimeout  # noqa: PLC0415 - not at parse time
 
         from airflow_azml.client.logs import LogFollower  # noqa: PLC0415 - likewise
-        from airflow_azml.client.targets import cancel  # noqa: PLC0415 - likewise
+        from airflow_azml.client.targets import cancel, overdue  # noqa: PLC0415 - likewise
 
         with task_errors():
             target, decision = read_event(event)
@@ -97,7 +97,7 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
             if decision.verdict == "timed_out" and self.cancel_on_kill:
                 decision = decision.after_cancel(cancel(self.client, target))
             if decision.verdict == "timed_out":
-                raise AirflowSensorTimeout(f"{target} {decision.limit}; it is {decision.observation.status}")
+                raise AirflowSensorTimeout(overdue(self.client, target, decision.limit, decision.observation))
             return self._judge(target, decision).xcom_value
 
     def on_kill(self) -> None:

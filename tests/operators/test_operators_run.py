@@ -197,7 +197,24 @@ def test_a_process_may_be_killed_while_it_talks_to_its_supervisor(
     monkeypatch.setattr(targets, "look", look)
     outcome = start(fields, retries=1)
     assert outcome.state == "up_for_retry"
+    assert {"Running": "it goes on", "Canceled": "it was cancelled"}[left] in str(outcome.error)
     assert list(runs(fields).values()) == [left]
+
+
+def test_an_interrupt_of_airflow_dags_test_cancels_the_run(start, project, runs, monkeypatch):
+    """Ctrl-C is no signal of Airflow's, but whoever tries a DAG by hand ends it so."""
+    fields = project(SLEEPS)
+
+    def look(client, target):
+        if (seen := real(client, target)).phase == "active" and "KeyboardInterrupt" not in said:
+            said.append("KeyboardInterrupt")
+            raise KeyboardInterrupt
+        return seen
+
+    said, real = [], targets.look
+    monkeypatch.setattr(targets, "look", look)
+    assert isinstance(start(fields).error, KeyboardInterrupt)
+    assert list(runs(fields).values()) == ["Canceled"]
 
 
 def test_a_task_that_is_killed_before_it_submits_starts_nothing(start, project, emulator, monkeypatch):
@@ -234,6 +251,8 @@ def test_a_timeout_cancels_the_run(airflow, start, project, runs, deferrable):
     outcome = airflow.finish(start(fields, timeout=2, deferrable=deferrable))
     assert isinstance(outcome.error, TimeoutError)
     assert "had not ended after running for 2 s; it is Canceled now" in str(outcome.error)
+    assert "\nSee https://ml.azure.com/runs/shop-task-" in str(outcome.error)
+    assert str(outcome.error).endswith("\nLast 1 lines of its log:\nasleep")
     assert list(runs(fields).values()) == ["Canceled"]
 
 
