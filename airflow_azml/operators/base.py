@@ -219,8 +219,8 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         if decision.verdict is Verdict.DONE:
             return {**self.result(self.client, target), "studio_url": targets.studio_url(self.client, target)}
         if decision.verdict is Verdict.FAILED:
-            if self._killed:
-                raise AirflowException(f"{target}: its task was killed, so it was cancelled; it is {seen.status} now")
+            if self._killed and seen.phase == "canceled":
+                raise AirflowException(f"{target}: its task was killed, so it was cancelled")
             raise targets.explain(self.client, target, seen)
         if decision.verdict is Verdict.UNREACHABLE:
             raise ServiceError(f"gave up waiting, it was left as it is: {seen.detail}", operation=f"watch {target}")
