@@ -125,7 +125,7 @@ def failed(airflow, cpu, project, emulator, until):
         fields = project(RAISES)
         fields |= {"compute_name": cpu, "deferrable": True, "retries": 3, "retry_policy": azureml_retry_policy}
         deferred = airflow.run(AzureMLStartRunOperator, **fields)
-        run_id = deferred.trigger.target["name"]
+        run_id = deferred.trigger.target.name
         path = f"/experiments/{fields['experiment_name']}/runs/{run_id}"
         until(lambda: emulator.regional("GET", "history/v1.0", path).json()["status"] == "Failed")
         return deferred, path
