@@ -156,7 +156,7 @@ def test_an_error_of_the_triggerer_is_judged_alike(airflow, failed):
 
     deferred, _ = failed()
     error = to_event(ThrottledError("too fast", retry_after=33))
-    outcome = airflow.resume(deferred, {"target": deferred.trigger.target, "error": error})
+    outcome = airflow.resume(deferred, {"target": deferred.trigger.target.as_json(), "error": error})
     assert outcome.state == "up_for_retry"
     assert outcome.message.retry_delay_seconds == about(33)
 
