@@ -125,7 +125,7 @@ class Run:
     @property
     def terminal(self) -> bool:
         """Whether its status will not change any more."""
-        return self.status.lower() in TERMINAL
+        return self.state.terminal
 
 
 class RunHistory(Service):

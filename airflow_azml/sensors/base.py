@@ -89,7 +89,7 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
         from airflow_azml.client.logs import LogFollower  # noqa: PLC0415 - likewise
         from airflow_azml.client.targets import cancel, overdue  # noqa: PLC0415 - likewise
 
-        with task_errors():
+        with self.at_work():
             target, decision = read_event(event)
             self.publish(context, target)
             position = event.get("log")
