@@ -42,15 +42,20 @@ def only_one(data: Path) -> Iterator[None]:
 def listen(host: str, port: int, option: str) -> socket.socket:
     """Return a socket that listens; who connects from now on waits until it is served.
 
+    Connections inherit TCP_NODELAY from it. Asyncio sets it only on sockets that were made with the protocol number of
+    TCP, which `create_server` leaves out; without it, an answer on a kept connection is held back for 40 ms.
+
     :param option: what sets the port, for the message of the ClaimError.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ClaimError(f"port {port} of {host} is in use; choose another with {option}") from error
         raise ClaimError(f"cannot listen on port {port} of {host}: {_reason(error)}") from error
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _reason(error: OSError) -> str:

@@ -9,6 +9,8 @@ import sys
 import pytest
 from emulator_process import EmulatorProcess, free_port
 
+from airflow_azml.emulator.claims import listen
+
 
 def refused(*options):
     """Start an emulator that cannot start; return its exit code and the last line it says."""
@@ -84,3 +86,11 @@ def test_an_address_of_another_machine_is_refused(tmp_path, host, reason):
     """It says why it cannot listen there."""
     code, said = refused("--host", host, "--data", tmp_path / "data")
     assert (code, said) == (1, f"error: cannot listen on port 8700 of {host}: {reason}")
+
+
+def test_answers_are_sent_without_delay():
+    """A connection that the emulator accepts has TCP_NODELAY, so that an answer does not wait for more bytes."""
+    with listen("127.0.0.1", 0, "--port") as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
