@@ -11,6 +11,7 @@ import re
 from airflow_azml.emulator import facts
 
 LOGIN, RESOURCE_MANAGER, STUDIO = "login.microsoftonline.com", "management.azure.com", "ml.azure.com"
+LOGIN_ALIASES = (LOGIN, "login.windows.net", "login.microsoft.com", "sts.windows.net")
 REGIONAL = f"{facts.LOCATION}.api.azureml.ms"
 BLOBS = f"{facts.STORAGE_ACCOUNT}.blob.core.windows.net"
 SCORING = f"{facts.LOCATION}.inference.ml.azure.com"

@@ -61,6 +61,18 @@ def test_experiments_are_queried(client):
     assert {"qa", "qb", "qc"} <= {e["name"] for e in first["value"] + rest["value"]}
 
 
+def test_experiments_are_listed(client):
+    """`GET experiments`, which Microsoft's article on REST calls, returns all, or pages, or those of a filter."""
+    for name in ("la", "lb"):
+        call(client, "POST", f"/experiments/{name}")
+    everything = call(client, "POST", "/experiments:query", json={})
+    assert call(client, "GET", "/experiments?api-version=2019-11-01") == everything
+    first = call(client, "GET", "/experiments?$top=1&$orderby=name asc")
+    rest = client.emulator.call("GET", first["nextLink"]).json()
+    assert [e["name"] for e in first["value"]] < [e["name"] for e in rest["value"]]
+    assert [e["name"] for e in call(client, "GET", "/experiments?$filter=name eq lb")["value"]] == ["lb"]
+
+
 def token(page):
     return {"continuationToken": page["continuationToken"]}
 

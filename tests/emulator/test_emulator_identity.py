@@ -108,3 +108,37 @@ def test_tokens_outlive_a_restart(fresh_emulator):
     fresh_emulator.kill()
     fresh_emulator.start()
     assert fresh_emulator.arm("GET", "/computes").status_code == 200
+
+
+def instance(emulator, authority, version="1.1", host=None):
+    url = f"{emulator.url}/common/discovery/instance"
+    query = {"api-version": version, "authorization_endpoint": authority}
+    return requests.get(url, params=query, headers={"Host": host} if host else {}, timeout=10)
+
+
+def test_the_login_host_knows_its_own_instance(emulator):
+    """Instance discovery, with which msal starts, leads to the configuration of the tenant that it asks for."""
+    own = emulator.url.removeprefix("http://")
+    answer = instance(emulator, f"https://{own}/a-tenant/oauth2/v2.0/authorize").json()
+    configuration = answer["tenant_discovery_endpoint"]
+    assert configuration == f"{emulator.url}/a-tenant/v2.0/.well-known/openid-configuration"
+    assert requests.get(configuration, timeout=10).json()["token_endpoint"].startswith(f"{emulator.url}/a-tenant/")
+    assert answer["metadata"] == [{"preferred_network": own, "preferred_cache": own, "aliases": [own]}]
+    older = instance(emulator, f"https://{own}/a-tenant/oauth2/authorize", version="1.0").json()
+    assert older == {"tenant_discovery_endpoint": f"{emulator.url}/a-tenant/.well-known/openid-configuration"}
+
+
+def test_the_login_host_has_azures_names_for_who_uses_them(emulator):
+    """Under Azure's own name, the other names of the login host are aliases."""
+    login = "login.microsoftonline.com"
+    names = instance(emulator, f"https://{login}/common/oauth2/v2.0/authorize", host=login).json()["metadata"][0]
+    assert (names["preferred_network"], names["preferred_cache"]) == (login, "login.windows.net")
+    assert {login, "login.windows.net", "sts.windows.net"} <= set(names["aliases"])
+
+
+@pytest.mark.parametrize("authority", ["https://evil.example/common/oauth2/authorize", "nonsense", ""])
+def test_an_unknown_instance_is_refused(emulator, authority):
+    """A host that is not a login host of this cloud is AADSTS50049."""
+    answer = instance(emulator, authority)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_instance")
+    assert answer.json()["error_description"].startswith("AADSTS50049: ")

@@ -80,9 +80,10 @@ def delete_experiment_tags(experiment: ById, world: World, body: JsonBody) -> di
     return changed
 
 
+@routes.get("/experiments")
 @routes.api_route("/experiments:query", methods=["POST", "GET"])
 def query_experiments(world: World, body: JsonObject, base: Base, request: Request) -> dict[str, Any]:
-    """Return the experiments that match a filter; GET answers the `nextLink` of such a query."""
+    """Return the experiments that match a filter, or all; GET answers the `nextLink` of such a query."""
     query = history_query.read({**request.query_params, **body})
     page, token = query.select(world.runs.experiments(), "experimentId")
     return {"value": page, **query.links(token, base + request.url.path)}

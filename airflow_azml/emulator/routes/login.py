@@ -12,12 +12,33 @@ from typing import Annotated, Any
 from fastapi import Form
 from fastapi.responses import JSONResponse, Response
 
-from airflow_azml.emulator import assertions, facts, identity
+from airflow_azml.emulator import addresses, assertions, facts, identity
 from airflow_azml.emulator.access import Base, World
-from airflow_azml.emulator.wire import router
+from airflow_azml.emulator.wire import FoldedQuery, router
 
 routes = router()
 Text = Annotated[str, Form()]
+
+
+@routes.get("/common/discovery/instance")
+def instance(base: Base, query: FoldedQuery) -> Response:
+    """Whether an authority is one of this cloud's, under which names it is known, and where its configuration is."""
+    host, _, path = query.get("authorization_endpoint", "").partition("://")[2].partition("/")
+    aliases = _aliases(base)
+    if host.casefold() not in aliases:
+        return _refuse(400, "invalid_instance", 50049, "Unknown or invalid instance.")
+    tenant, version = path.partition("/")[0] or "common", "v2.0/" if "/v2.0/" in path else ""
+    configuration = f"{addresses.login(base)}/{tenant}/{version}.well-known/openid-configuration"
+    if query.get("api-version") == "1.0":
+        return JSONResponse({"tenant_discovery_endpoint": configuration})
+    names = {"preferred_network": aliases[0], "preferred_cache": aliases[:2][-1], "aliases": aliases}
+    return JSONResponse({"tenant_discovery_endpoint": configuration, "api-version": "1.1", "metadata": [names]})
+
+
+def _aliases(base: str) -> list[str]:
+    """Return the names of the login host: all that Azure has for it, or the emulator's own."""
+    host = addresses.login(base).partition("://")[2]
+    return list(addresses.LOGIN_ALIASES) if host == addresses.LOGIN else [host]
 
 
 @routes.get("/{tenant}/v2.0/.well-known/openid-configuration")
