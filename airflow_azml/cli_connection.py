@@ -63,7 +63,7 @@ def ls(options: argparse.Namespace) -> int:
     """Print a table of what is in the workspace."""
     from airflow.providers.common.compat.sdk import AirflowNotFoundException  # noqa: PLC0415 - loads Airflow
 
-    from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - only when it is needed
+    from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - only when it is needed
 
     try:
         rows = list(_LISTS[options.kind](_hook(options.conn_id).client, options))

@@ -1,7 +1,7 @@
 """Retries that fit the failure: `retry_policy=azureml_retry_policy` on a task, for Airflow 3.3 and later.
 
-Why something failed is the client's to know (`airflow_azml.client.causes`); here stands only what follows from it. A
-task that must not be retried at all (a bad request, missing rights) fails before any policy is asked.
+The client knows why something failed (`airflow_azml.client.transport.causes`); this module decides what follows from
+it. A task that must not be retried at all (a bad request, missing rights) fails before any policy is asked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_azml.client.errors import AzureMLError
+    from airflow_azml.client.transport.errors import AzureMLError
 
 SPREAD = 0.1
 """Share by which a delay is made longer at most: tasks that failed together do not come back together."""
@@ -57,7 +57,7 @@ class AzureMLRetryPolicy(RetryPolicy):
         context: Context | None = None,  # noqa: ARG002 - likewise
     ) -> RetryDecision:
         """Decide on what a task has failed with."""
-        from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - not at parse time
 
         if not isinstance(exception, AzureMLError):
             return RetryDecision.default()
@@ -69,7 +69,7 @@ class AzureMLRetryPolicy(RetryPolicy):
 
     def _delay(self, error: AzureMLError, tries: int) -> timedelta | None:
         """Return how long to wait for what; None for what no waiting helps against."""
-        from airflow_azml.client.causes import Cause  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.transport.causes import Cause  # noqa: PLC0415 - not at parse time
 
         asked = None if error.retry_after is None else timedelta(seconds=error.retry_after)
         doubled = 2 ** (tries - 1)

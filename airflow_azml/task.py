@@ -100,8 +100,8 @@ class AzureMLTask:
 
     def end_here(self, target: Target, may_appear: float = 0.0) -> None:
         """Do so in this thread."""
-        from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.targets import cancel  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - not at parse time
 
         if self._claim and self._claim.is_superseded():
             self.cancel_on_kill = False
@@ -130,7 +130,7 @@ class AzureMLTask:
         """Return a file's text with its templates rendered."""
         from jinja2 import TemplateError  # noqa: PLC0415 - not at parse time
 
-        from airflow_azml.client.errors import InputError  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - likewise
 
         try:
             return str(self.render_template(text, context))
@@ -186,7 +186,7 @@ def task_errors() -> Iterator[None]:
     """Fail the task at once on an error that no retry can mend; let Airflow retry the others."""
     from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: PLC0415 - not at parse time
 
-    from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - not at parse time
+    from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - not at parse time
 
     try:
         yield
@@ -198,8 +198,8 @@ def task_errors() -> Iterator[None]:
 
 def read_event(event: Mapping[str, Any]) -> tuple[Target, Decision]:
     """Read what the trigger fired; raise the error that it met."""
-    from airflow_azml.client.errors import from_event  # noqa: PLC0415 - not at parse time
     from airflow_azml.client.lifecycle import Decision, Target  # noqa: PLC0415 - not at parse time
+    from airflow_azml.client.transport.errors import from_event  # noqa: PLC0415 - not at parse time
 
     if "error" in event:
         raise from_event(event["error"])

@@ -65,7 +65,7 @@ class Counting:
     """Counts what all clients of this process send."""
 
     def __init__(self) -> None:
-        from airflow_azml.client import http, session  # noqa: PLC0415 - after Airflow's home is set
+        from airflow_azml.client.transport import http, session  # noqa: PLC0415 - after Airflow's home is set
 
         self.requests: Counter[str] = Counter()
         begin, send = http.Transport.__init__, session.Session.request

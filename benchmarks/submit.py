@@ -58,7 +58,7 @@ def submit(way: str, folder: Path) -> dict[str, float]:
 
 def ours(client, folder: Path) -> None:  # noqa: ANN001 - AzureMLClient, which the parent process does not import
     """Submit as the operator does."""
-    from airflow_azml.client.bundle import Bundle  # noqa: PLC0415 - see above
+    from airflow_azml.client.files.bundle import Bundle  # noqa: PLC0415 - see above
 
     with Bundle(folder, entry_script="train.py", max_bytes=1000 * MIB) as bundle:
         client.runs.start("benchmark", bundle, DEFINITION, "benchmark-ours")

@@ -19,9 +19,9 @@ from emulator_process import SUBSCRIPTION
 from requests.adapters import BaseAdapter
 from starlette.testclient import TestClient
 
-from airflow_azml.client.auth import StaticToken
 from airflow_azml.client.azureml import AzureMLClient
-from airflow_azml.client.clouds import custom_cloud
+from airflow_azml.client.transport.auth import StaticToken
+from airflow_azml.client.transport.clouds import custom_cloud
 from airflow_azml.client.workspace import Routing, Workspace
 from airflow_azml.emulator import facts
 from airflow_azml.emulator.app import create_app

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_azml.client.errors import ConflictError, InputError, NotFoundError, ServiceError
 from airflow_azml.client.lifecycle import Kind, Phase, phase_of
 from airflow_azml.client.names import check_compute_name
+from airflow_azml.client.transport.errors import ConflictError, InputError, NotFoundError, ServiceError
 from airflow_azml.client.values import seconds_of, whole_number
 
 if TYPE_CHECKING:

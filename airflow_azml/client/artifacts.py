@@ -12,10 +12,10 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client import blobs
-from airflow_azml.client.errors import InputError, NotFoundError, ServiceError
-from airflow_azml.client.reasons import Reason
+from airflow_azml.client.files import blobs
 from airflow_azml.client.service import Service
+from airflow_azml.client.transport.errors import InputError, NotFoundError, ServiceError
+from airflow_azml.client.transport.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

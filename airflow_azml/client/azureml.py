@@ -6,30 +6,30 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
 from airflow_azml.client.artifacts import Artifacts
-from airflow_azml.client.clouds import CLOUDS
 from airflow_azml.client.codes import Codes
 from airflow_azml.client.computes import Computes
 from airflow_azml.client.datastores import Datastores
 from airflow_azml.client.deployments import Deployments
 from airflow_azml.client.endpoints import Endpoints
 from airflow_azml.client.environments import Environments
-from airflow_azml.client.errors import InputError
 from airflow_azml.client.experiments import Experiments
-from airflow_azml.client.http import Transport
 from airflow_azml.client.models_arm import ArmModels
 from airflow_azml.client.models_management import ModelManagementModels
 from airflow_azml.client.runs import Runs
 from airflow_azml.client.snapshots import Snapshots
+from airflow_azml.client.transport.clouds import CLOUDS
+from airflow_azml.client.transport.errors import InputError
+from airflow_azml.client.transport.http import Transport
 from airflow_azml.client.workspace import Routing
 from airflow_azml.client.workspaces import Workspaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_azml.client.auth import TokenSource
-    from airflow_azml.client.clouds import Cloud
     from airflow_azml.client.models import Models
-    from airflow_azml.client.retries import RetryPolicy
+    from airflow_azml.client.transport.auth import TokenSource
+    from airflow_azml.client.transport.clouds import Cloud
+    from airflow_azml.client.transport.retries import RetryPolicy
     from airflow_azml.client.workspace import Workspace
 
 Api = Literal["v1", "v2"]

@@ -8,17 +8,18 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from airflow_azml.client import blobs, versions
-from airflow_azml.client.bundle import MAX_BYTES, MAX_FILES, content_hash, project_files
+from airflow_azml.client import versions
+from airflow_azml.client.files import blobs
+from airflow_azml.client.files.bundle import MAX_BYTES, MAX_FILES, content_hash, project_files
 from airflow_azml.client.service import Service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_azml.client.bundle import ProjectFile
+    from airflow_azml.client.files.bundle import ProjectFile
 
 HASH_VERSION = 202208
-"""Names the algorithm of :func:`airflow_azml.client.bundle.content_hash`, so that the service can compare."""
+"""Names the algorithm of :func:`airflow_azml.client.files.bundle.content_hash`, so that the service can compare."""
 _FOLDER = "src"
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.client import versions
-from airflow_azml.client.errors import InputError
-from airflow_azml.client.longrunning import Operation
 from airflow_azml.client.names import check_compute_name
-from airflow_azml.client.reasons import Reason
 from airflow_azml.client.service import Service
+from airflow_azml.client.transport.errors import InputError
+from airflow_azml.client.transport.longrunning import Operation
+from airflow_azml.client.transport.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

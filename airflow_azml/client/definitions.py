@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.transport.errors import InputError
 from airflow_azml.client.values import mapping
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.client import versions
-from airflow_azml.client.longrunning import Operation
 from airflow_azml.client.names import check_deployment_name, check_endpoint_name
 from airflow_azml.client.service import Service
+from airflow_azml.client.transport.longrunning import Operation
 from airflow_azml.client.values import whole_number
 
 if TYPE_CHECKING:

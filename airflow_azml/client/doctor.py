@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.clouds import host_of
-from airflow_azml.client.errors import AzureMLError, ConnectionFailedError, NotFoundError
+from airflow_azml.client.transport.clouds import host_of
+from airflow_azml.client.transport.errors import AzureMLError, ConnectionFailedError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.client import versions
-from airflow_azml.client.errors import AuthenticationError, InputError, ServiceError
-from airflow_azml.client.longrunning import Operation
 from airflow_azml.client.names import check_endpoint_name
 from airflow_azml.client.service import Service
+from airflow_azml.client.transport.errors import AuthenticationError, InputError, ServiceError
+from airflow_azml.client.transport.longrunning import Operation
 from airflow_azml.client.values import mapping
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client import versions
-from airflow_azml.client.errors import InputError, NotFoundError
 from airflow_azml.client.names import check_asset_name
 from airflow_azml.client.service import Service
+from airflow_azml.client.transport.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import re
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.transport.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

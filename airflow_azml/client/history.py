@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_azml.client import versions
-from airflow_azml.client.errors import AzureMLError, InvalidRequestError, NotFoundError
 from airflow_azml.client.experiments import HISTORY, Experiments
 from airflow_azml.client.names import check_run_id
-from airflow_azml.client.reasons import Reason
 from airflow_azml.client.service import Service
+from airflow_azml.client.transport.errors import AzureMLError, InvalidRequestError, NotFoundError
+from airflow_azml.client.transport.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

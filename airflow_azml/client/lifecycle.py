@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from airflow_azml.client.errors import AzureMLError
+from airflow_azml.client.transport.errors import AzureMLError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,8 +10,8 @@ import logging
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.errors import AzureMLError, PermissionDeniedError
 from airflow_azml.client.runs import USER_LOGS, stream_log
+from airflow_azml.client.transport.errors import AzureMLError, PermissionDeniedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

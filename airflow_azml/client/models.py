@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client import blobs
 from airflow_azml.client.artifacts import LOCAL, ORIGIN, Artifacts, clean, container_of
 from airflow_azml.client.deployments import Deployments
 from airflow_azml.client.endpoints import Endpoints
-from airflow_azml.client.errors import AzureMLError, ConflictError, InputError, InvalidRequestError
+from airflow_azml.client.files import blobs
 from airflow_azml.client.names import check_model_name, deterministic_id
 from airflow_azml.client.service import Service
+from airflow_azml.client.transport.errors import AzureMLError, ConflictError, InputError, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow_azml.client.history import Run
-    from airflow_azml.client.http import Transport
+    from airflow_azml.client.transport.http import Transport
     from airflow_azml.client.workspace import Routing, Workspace
 
 MARKER = "airflow_azml.registration"

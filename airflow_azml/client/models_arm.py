@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.client import versions
 from airflow_azml.client.artifacts import LOCAL
 from airflow_azml.client.datastores import ARTIFACT_STORE
-from airflow_azml.client.errors import ConflictError, InvalidRequestError, NotFoundError
 from airflow_azml.client.models import MARKER, Model, Models, Registration, Source, has_tags, tag_query
 from airflow_azml.client.names import check_model_name, check_model_version
+from airflow_azml.client.transport.errors import ConflictError, InvalidRequestError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

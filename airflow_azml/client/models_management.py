@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.errors import InputError
 from airflow_azml.client.models import Model, Models, Registration, Source, has_tags, tag_query
 from airflow_azml.client.names import check_model_name, check_model_version
+from airflow_azml.client.transport.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.transport.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

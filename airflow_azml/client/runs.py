@@ -9,18 +9,18 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.bundle import MultipartStream
-from airflow_azml.client.errors import ConflictError, InvalidRequestError, NotFoundError
 from airflow_azml.client.experiments import HISTORY
+from airflow_azml.client.files.bundle import MultipartStream
 from airflow_azml.client.history import RunHistory
 from airflow_azml.client.names import check_experiment_name, check_run_id
+from airflow_azml.client.transport.errors import ConflictError, InvalidRequestError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from airflow_azml.client.bundle import Bundle
+    from airflow_azml.client.files.bundle import Bundle
     from airflow_azml.client.history import Run
-    from airflow_azml.client.retries import Retry
+    from airflow_azml.client.transport.retries import Retry
 
 EXECUTION, METRIC = "execution/v1.0", "metric/v2.0"
 _TAIL_BYTES = 65_536

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from airflow_azml.client.errors import (
+from airflow_azml.client.transport.errors import (
     ConflictError,
     ConnectionFailedError,
     InvalidRequestError,
@@ -16,7 +16,7 @@ from airflow_azml.client.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_azml.client.http import Transport
+    from airflow_azml.client.transport.http import Transport
     from airflow_azml.client.workspace import Routing, Workspace
 
 T = TypeVar("T")

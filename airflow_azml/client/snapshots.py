@@ -9,15 +9,15 @@ import hashlib
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client import blobs
-from airflow_azml.client.bundle import MAX_BYTES, MAX_FILES, chunks_of, project_files
-from airflow_azml.client.errors import ServiceError
+from airflow_azml.client.files import blobs
+from airflow_azml.client.files.bundle import MAX_BYTES, MAX_FILES, chunks_of, project_files
 from airflow_azml.client.service import Service
+from airflow_azml.client.transport.errors import ServiceError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_azml.client.bundle import ProjectFile
+    from airflow_azml.client.files.bundle import ProjectFile
 
 CONTENT = "content/v2.0"
 

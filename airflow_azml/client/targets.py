@@ -9,12 +9,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_azml.client.causes import Cause
-from airflow_azml.client.errors import AzureMLError, NotFoundError, OperationFailedError
 from airflow_azml.client.lifecycle import GONE, Goal, Kind, Observation, Phase, Target
-from airflow_azml.client.longrunning import Operation
-from airflow_azml.client.reasons import Reason
-from airflow_azml.client.redact import redact
+from airflow_azml.client.transport.causes import Cause
+from airflow_azml.client.transport.errors import AzureMLError, NotFoundError, OperationFailedError
+from airflow_azml.client.transport.longrunning import Operation
+from airflow_azml.client.transport.reasons import Reason
+from airflow_azml.client.transport.redact import redact
 from airflow_azml.client.workspace import compute_page, endpoint_page, model_page, run_page
 
 if TYPE_CHECKING:

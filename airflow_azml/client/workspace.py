@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from airflow_azml.client import versions
-from airflow_azml.client.errors import AzureMLError, NotFoundError, ServiceError, UntrustedHostError
+from airflow_azml.client.transport.errors import AzureMLError, NotFoundError, ServiceError, UntrustedHostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_azml.client.http import Transport
+    from airflow_azml.client.transport.http import Transport
 
 T = TypeVar("T")
 

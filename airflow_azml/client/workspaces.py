@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_azml.client import versions
-from airflow_azml.client.longrunning import Operation
+from airflow_azml.client.transport.longrunning import Operation
 from airflow_azml.client.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow_azml.client.http import Transport
+    from airflow_azml.client.transport.http import Transport
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from airflow_azml.client.errors import AzureMLError
+from airflow_azml.client.transport.errors import AzureMLError
 from airflow_azml.demo import report
 from airflow_azml.demo.airflow_api import AirflowApiError
 from airflow_azml.demo.airflow_settings import PASSWORD, USERNAME, base_environment

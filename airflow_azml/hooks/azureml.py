@@ -69,7 +69,7 @@ class AzureMLHook(BaseHook):
         from airflow.providers.common.compat.sdk import AirflowNotFoundException  # noqa: PLC0415 - only here
 
         from airflow_azml.client.doctor import Step, walk  # noqa: PLC0415 - only when it is needed
-        from airflow_azml.client.errors import AzureMLError  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - likewise
 
         try:
             client = self.client

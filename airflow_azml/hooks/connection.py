@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.transport.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from airflow_azml.client.auth import TokenSource
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.clouds import Cloud
+    from airflow_azml.client.transport.auth import TokenSource
+    from airflow_azml.client.transport.clouds import Cloud
 
 WORKSPACE_FIELDS = ("subscription_id", "resource_group", "workspace_name")
 CUSTOM_CLOUD_FIELDS = ("authority_url", "resource_manager_url")
@@ -135,7 +135,7 @@ class Settings:
         return [*faults, *self._wrong_cloud()]
 
     def _wrong_cloud(self) -> Iterator[str]:
-        from airflow_azml.client.clouds import CLOUDS, is_safe  # noqa: PLC0415 - only when it is needed
+        from airflow_azml.client.transport.clouds import CLOUDS, is_safe  # noqa: PLC0415 - only when it is needed
 
         if self.cloud.casefold() != "custom":
             if self.cloud not in CLOUDS:
@@ -173,7 +173,7 @@ class Settings:
         )
 
     def _tokens(self, cloud: Cloud, verify: bool | str) -> TokenSource:
-        from airflow_azml.client import auth  # noqa: PLC0415 - only when it is needed
+        from airflow_azml.client.transport import auth  # noqa: PLC0415 - only when it is needed
 
         principal = (self.tenant_id, self.client_id)
         match self.credential:
@@ -190,7 +190,7 @@ class Settings:
                 return auth.ClientSecret(*principal, self.client_secret, cloud, verify=verify)
 
     def _cloud(self) -> Cloud:
-        from airflow_azml.client.clouds import cloud_named, custom_cloud  # noqa: PLC0415 - only when it is needed
+        from airflow_azml.client.transport.clouds import cloud_named, custom_cloud  # noqa: PLC0415 - only when it is needed
 
         if self.cloud.casefold() == "custom":
             optional = {"ml_audience": self.ml_audience, "studio": self.studio_url}

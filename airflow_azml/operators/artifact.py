@@ -58,7 +58,7 @@ class AzureMLDownloadRunOutputsOperator(AzureMLBaseOperator):
 
     def act(self, client: AzureMLClient, context: Context) -> Result:
         """Download them."""
-        from airflow_azml.client.errors import InputError  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.workspace import run_page  # noqa: PLC0415 - likewise
 
         place = str(self.destination)

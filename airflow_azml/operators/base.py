@@ -205,8 +205,8 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         from airflow.providers.common.compat.sdk import AirflowException  # noqa: PLC0415 - not at parse time
 
         from airflow_azml.client import targets  # noqa: PLC0415 - likewise
-        from airflow_azml.client.errors import AzureMLError, ServiceError  # noqa: PLC0415 - likewise
         from airflow_azml.client.lifecycle import Verdict  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.errors import AzureMLError, ServiceError  # noqa: PLC0415 - likewise
 
         if decision.verdict is Verdict.TIMED_OUT and self.cancel_on_kill:
             try:

@@ -166,8 +166,8 @@ class AzureMLStopComputeOperator(_PowerOperator):
 
 
 def _power(client: AzureMLClient, name: str, goal: Goal) -> Target:
-    from airflow_azml.client.errors import InputError  # noqa: PLC0415 - not at parse time
     from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - likewise
+    from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - not at parse time
 
     compute = client.computes.get(name)
     if compute.compute_type.casefold() != "computeinstance":

@@ -134,7 +134,7 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
         return {"sku": sku, **spec, "tags": tags, "properties": properties}
 
     def _checked_folder(self, context: Context) -> Path | None:
-        from airflow_azml.client.bundle import project_files  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.files.bundle import project_files  # noqa: PLC0415 - not at parse time
 
         if not self.source_directory:
             return None
@@ -145,7 +145,7 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
     def _checked_environment(self, context: Context) -> dict[str, Any] | str | None:
         """Return an ARM id or `name:version` as it was given, or the name and properties of one that was described."""
         from airflow_azml.client.environments import normal  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.errors import InputError  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - likewise
 
         if not isinstance(self.environment, dict):
             name, _, version = (self.environment or "").removeprefix("azureml:").partition(":")
@@ -196,8 +196,8 @@ def _environment_id(client: AzureMLClient, environment: dict[str, Any] | str) ->
 
 def _is_made_by(client: AzureMLClient, target: Target, key: str) -> bool:
     """Tell whether the deployment is there, well or on its way, and carries the task's mark."""
-    from airflow_azml.client.errors import NotFoundError  # noqa: PLC0415 - not at parse time
     from airflow_azml.client.lifecycle import Phase, phase_of  # noqa: PLC0415 - likewise
+    from airflow_azml.client.transport.errors import NotFoundError  # noqa: PLC0415 - not at parse time
 
     try:
         known = client.deployments.get(target.parent, target.name)

@@ -122,7 +122,7 @@ class AzureMLScoreOperator(AzureMLBaseOperator):
 
     def act(self, client: AzureMLClient, context: Context) -> Result:
         """Score it."""
-        from airflow_azml.client.errors import ServiceError  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.transport.errors import ServiceError  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.workspace import endpoint_page  # noqa: PLC0415 - likewise
 
         url = self.publish_page(context, endpoint_page(self.endpoint_name))
@@ -169,7 +169,7 @@ class AzureMLDeleteOnlineEndpointOperator(AzureMLWaitingOperator):
 
 def _ensure(client: AzureMLClient, name: str, spec: dict[str, Any]) -> Endpoint:
     """Create or update it, unless it is being created already: a second PUT would be refused meanwhile."""
-    from airflow_azml.client.errors import NotFoundError  # noqa: PLC0415 - not at parse time
+    from airflow_azml.client.transport.errors import NotFoundError  # noqa: PLC0415 - not at parse time
 
     with suppress(NotFoundError):
         known = client.endpoints.get(name)

@@ -78,7 +78,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
 
     def submit(self, client: AzureMLClient, context: Context) -> Target:
         """Adopt the run of this attempt, or start it."""
-        from airflow_azml.client.bundle import Bundle  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.files.bundle import Bundle  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.names import check_experiment_name  # noqa: PLC0415 - likewise
 
         check_experiment_name(self.experiment_name)
@@ -123,7 +123,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
 
     def _checked_definition(self, context: Context) -> dict[str, Any]:
         from airflow_azml.client.definitions import run_definition  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.errors import InputError  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - likewise
 
         field = "run_definition"
         definition = run_definition(self.definition(self.run_definition, context, field), field)

@@ -154,8 +154,8 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
         return self.defer(trigger=trigger, method_name="execute_complete")
 
     def _judge(self, target: Target, decision: Decision) -> PokeReturnValue:
-        from airflow_azml.client.errors import ServiceError  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.targets import explain  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.errors import ServiceError  # noqa: PLC0415 - not at parse time
         from airflow_azml.facts import facts  # noqa: PLC0415 - likewise
 
         self._show_log(decision)

@@ -32,8 +32,8 @@ class AzureMLWaitForComputeSensor(AzureMLBaseSensor):
 
     def target(self) -> Target:
         """Return the compute."""
-        from airflow_azml.client.errors import InputError  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - not at parse time
 
         wanted = {
             "provisioned": (Kind.COMPUTE, Goal.PRESENT),

@@ -16,10 +16,10 @@ from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_azml.client.errors import AzureMLError, to_event
 from airflow_azml.client.lifecycle import Policy, Target, Verdict, Watch
 from airflow_azml.client.logs import LogFollower
 from airflow_azml.client.targets import cancel, look
+from airflow_azml.client.transport.errors import AzureMLError, to_event
 from airflow_azml.client.values import storable
 from airflow_azml.facts import facts
 from airflow_azml.hooks.azureml import AzureMLHook

@@ -23,9 +23,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
 
-from airflow_azml.client.errors import AzureMLError
 from airflow_azml.client.lifecycle import Kind, Phase
 from airflow_azml.client.targets import look_at_all
+from airflow_azml.client.transport.errors import AzureMLError
 from airflow_azml.triggers.threads import in_thread
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from client_support import ARM, REGION, WORKSPACE
 
-from airflow_azml.client.auth import StaticToken
 from airflow_azml.client.azureml import AzureMLClient
-from airflow_azml.client.clouds import CLOUDS
+from airflow_azml.client.transport.auth import StaticToken
+from airflow_azml.client.transport.clouds import CLOUDS
 from airflow_azml.client.workspace import Routing, Workspace
 
 

@@ -6,7 +6,7 @@ import pytest
 from client_support import ARM
 
 from airflow_azml.client.amlcompute import AmlComputeSpec, ensure
-from airflow_azml.client.errors import ConflictError, InputError, ServiceError
+from airflow_azml.client.transport.errors import ConflictError, InputError, ServiceError
 from airflow_azml.client.values import seconds_of
 
 CPU = f"{ARM}/computes/cpu"

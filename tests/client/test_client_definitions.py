@@ -9,7 +9,7 @@ import pytest
 
 from airflow_azml.client import names
 from airflow_azml.client.definitions import load, run_definition
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.transport.errors import InputError
 
 CONFIGURATION = {"script": "train.py", "arguments": [1, "--x"], "framework": "python", "communicator": None}
 

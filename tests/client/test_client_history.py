@@ -8,8 +8,8 @@ import hashlib
 import pytest
 from client_support import regional
 
-from airflow_azml.client import errors
 from airflow_azml.client.filters import run_filter
+from airflow_azml.client.transport import errors
 
 HISTORY = regional("history/v1.0")
 EXECUTION = regional("execution/v1.0")

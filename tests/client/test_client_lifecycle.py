@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_azml.client.errors import NotFoundError, ServiceError, ThrottledError
 from airflow_azml.client.lifecycle import (
     GONE,
     STATUSES,
@@ -24,6 +23,7 @@ from airflow_azml.client.lifecycle import (
     decide,
     phase_of,
 )
+from airflow_azml.client.transport.errors import NotFoundError, ServiceError, ThrottledError
 
 RUN = Target(Kind.RUN, "train-1", parent="exp")
 DELETION = Target(Kind.COMPUTE, "cpu", goal=Goal.GONE)

@@ -7,8 +7,8 @@ import re
 import pytest
 from client_support import ARM, regional
 
-from airflow_azml.client import errors
 from airflow_azml.client.models import MARKER, Registration
+from airflow_azml.client.transport import errors
 
 MODELS = f"{ARM}/models"
 MANAGED = regional("modelmanagement/v1.0") + "/models"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from client_support import ARM, regional
 
-from airflow_azml.client import errors
-from airflow_azml.client.blobs import MAX_BLOB, files_in, upload
+from airflow_azml.client.files.blobs import MAX_BLOB, files_in, upload
 from airflow_azml.client.history import Run
-from airflow_azml.client.longrunning import Operation
+from airflow_azml.client.transport import errors
+from airflow_azml.client.transport.longrunning import Operation
 from airflow_azml.client.workspace import Workspace
 
 ROOT = "https://management.azure.com"

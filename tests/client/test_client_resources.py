@@ -7,10 +7,10 @@ import re
 import pytest
 from client_support import ARM, WS, regional
 
-from airflow_azml.client import errors
 from airflow_azml.client.history import Run
-from airflow_azml.client.longrunning import Operation
 from airflow_azml.client.models import MARKER, Registration
+from airflow_azml.client.transport import errors
+from airflow_azml.client.transport.longrunning import Operation
 from airflow_azml.client.workspace import Workspace, compute_page, endpoint_page, model_page, run_page
 
 OPERATION = "https://management.azure.com/subscriptions/s/providers/x/operations/1?api-version=2019-11-01"

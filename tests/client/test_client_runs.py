@@ -10,10 +10,10 @@ import pytest
 import requests
 from client_support import REGION, WS, regional
 
-from airflow_azml.client import errors
-from airflow_azml.client.bundle import Bundle
+from airflow_azml.client.files.bundle import Bundle
 from airflow_azml.client.history import Run
 from airflow_azml.client.runs import stream_log
+from airflow_azml.client.transport import errors
 
 HISTORY = regional("history/v1.0")
 EXECUTION = regional("execution/v1.0")

@@ -8,10 +8,10 @@ import pytest
 from client_support import ARM, regional
 from requests_mock import ANY
 
-from airflow_azml.client.causes import Cause
-from airflow_azml.client.errors import NotFoundError, OperationFailedError
 from airflow_azml.client.lifecycle import GONE, Goal, Kind, Observation, Phase, Target
 from airflow_azml.client.targets import LOG_LINES, cancel, explain, look, studio_url
+from airflow_azml.client.transport.causes import Cause
+from airflow_azml.client.transport.errors import NotFoundError, OperationFailedError
 
 RUN = Target(Kind.RUN, "r1", parent="exp")
 COMPUTE = Target(Kind.COMPUTE, "cpu")

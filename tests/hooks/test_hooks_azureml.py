@@ -8,8 +8,8 @@ import json
 import pytest
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from airflow_azml.client.auth import StaticToken
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.transport.auth import StaticToken
+from airflow_azml.client.transport.errors import InputError
 from airflow_azml.hooks import connection as connections
 from airflow_azml.hooks.azureml import AzureMLHook
 

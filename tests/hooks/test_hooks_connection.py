@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_azml.client import auth
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.transport import auth
+from airflow_azml.client.transport.errors import InputError
 from airflow_azml.hooks.connection import CREDENTIALS, FIELDS, Settings
 from airflow_azml.provider_info import CONNECTION_FIELDS
 

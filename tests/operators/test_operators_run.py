@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from emulator_process import wait_until
 
 from airflow_azml.client import targets
-from airflow_azml.client.errors import OperationFailedError
+from airflow_azml.client.transport.errors import OperationFailedError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
 from airflow_azml.ownership import KEY
 

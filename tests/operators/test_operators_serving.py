@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_azml.client.errors import OperationFailedError
+from airflow_azml.client.transport.errors import OperationFailedError
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.operators.deployment import (
     AzureMLCreateOnlineDeploymentOperator,

@@ -13,8 +13,8 @@ from in_process import BASE, running
 from properties_samples import CLUSTER_BODY, ENDPOINT_BODY, RUN
 
 from airflow_azml.client import names
-from airflow_azml.client.errors import InputError
 from airflow_azml.client.filters import run_filter
+from airflow_azml.client.transport.errors import InputError
 from airflow_azml.emulator import odata
 from airflow_azml.emulator.routes import artifacts
 

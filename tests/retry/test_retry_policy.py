@@ -12,8 +12,14 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_azml.client.causes import Cause
-from airflow_azml.client.errors import AzureMLError, ConnectionFailedError, NotFoundError, ServiceError, ThrottledError
+from airflow_azml.client.transport.causes import Cause
+from airflow_azml.client.transport.errors import (
+    AzureMLError,
+    ConnectionFailedError,
+    NotFoundError,
+    ServiceError,
+    ThrottledError,
+)
 from airflow_azml.operators.compute import AzureMLCreateComputeOperator
 from airflow_azml.operators.run import AzureMLStartRunOperator
 from airflow_azml.retry import SPREAD, AzureMLRetryPolicy, azureml_retry_policy
@@ -152,7 +158,7 @@ def test_a_preempted_run_is_tried_again_soon(airflow, failed, emulator):
 
 def test_an_error_of_the_triggerer_is_judged_alike(airflow, failed):
     """An error that the trigger met, and not the worker, brings all that the policy has to know."""
-    from airflow_azml.client.errors import to_event  # noqa: PLC0415 - beside its use
+    from airflow_azml.client.transport.errors import to_event  # noqa: PLC0415 - beside its use
 
     deferred, _ = failed()
     error = to_event(ThrottledError("too fast", retry_after=33))

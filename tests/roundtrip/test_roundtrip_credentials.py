@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from airflow_azml.client.auth import ClientCertificate, ClientSecret, WorkloadIdentity
-from airflow_azml.client.errors import AuthenticationError
+from airflow_azml.client.transport.auth import ClientCertificate, ClientSecret, WorkloadIdentity
+from airflow_azml.client.transport.errors import AuthenticationError
 from airflow_azml.client.workspace import Routing
 
 TENANT = "11111111-1111-1111-1111-111111111111"

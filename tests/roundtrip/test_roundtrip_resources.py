@@ -6,12 +6,12 @@ import uuid
 
 import pytest
 
-from airflow_azml.client import errors
 from airflow_azml.client.amlcompute import AmlComputeSpec
-from airflow_azml.client.bundle import Bundle
 from airflow_azml.client.definitions import run_definition
+from airflow_azml.client.files.bundle import Bundle
 from airflow_azml.client.filters import run_filter
 from airflow_azml.client.models import Registration
+from airflow_azml.client.transport import errors
 
 SCRIPT = """
 import pathlib

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from security_servers import TOKEN, FakeAzure, Stranger, running
 
-from airflow_azml.client.auth import StaticToken
 from airflow_azml.client.azureml import AzureMLClient
-from airflow_azml.client.clouds import custom_cloud
-from airflow_azml.client.retries import RetryPolicy
+from airflow_azml.client.transport.auth import StaticToken
+from airflow_azml.client.transport.clouds import custom_cloud
+from airflow_azml.client.transport.retries import RetryPolicy
 from airflow_azml.client.workspace import Routing, Workspace
 
 TRUSTED = "azure.test"

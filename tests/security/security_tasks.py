@@ -15,7 +15,7 @@ from typing import Any
 from airflow.sdk.log import configure_logging
 from airflow_harness import Airflow
 
-from airflow_azml.client.errors import AzureMLError
+from airflow_azml.client.transport.errors import AzureMLError
 from airflow_azml.operators.artifact import AzureMLDownloadRunOutputsOperator
 from airflow_azml.operators.base import AzureMLBaseOperator
 from airflow_azml.operators.endpoint import AzureMLScoreOperator

@@ -10,8 +10,8 @@ import pytest
 from airflow_harness import Airflow
 from security_servers import TOKEN, Answer
 
-from airflow_azml.client.errors import InputError
 from airflow_azml.client.history import Run
+from airflow_azml.client.transport.errors import InputError
 from airflow_azml.operators.artifact import AzureMLDownloadRunOutputsOperator
 
 RUN = {"runId": "r1", "status": "Completed", "dataContainerId": "d"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from security_servers import TOKEN
 
-from airflow_azml.client.errors import AzureMLError, InputError, UntrustedHostError
-from airflow_azml.client.longrunning import Operation
+from airflow_azml.client.transport.errors import AzureMLError, InputError, UntrustedHostError
+from airflow_azml.client.transport.longrunning import Operation
 
 REFUSED = (UntrustedHostError, InputError)
 

@@ -9,7 +9,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 from emulator_process import EmulatorProcess
 
-from airflow_azml.client.errors import ServiceError
+from airflow_azml.client.transport.errors import ServiceError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
 

@@ -13,11 +13,11 @@ from emulator_process import WORKSPACE, wait_until
 from in_process import BASE, InProcess
 
 from airflow_azml.client.amlcompute import AmlComputeSpec
-from airflow_azml.client.bundle import Bundle
 from airflow_azml.client.definitions import run_definition
-from airflow_azml.client.errors import AzureMLError
+from airflow_azml.client.files.bundle import Bundle
 from airflow_azml.client.filters import run_filter
 from airflow_azml.client.models import Registration
+from airflow_azml.client.transport.errors import AzureMLError
 
 SCRIPT = """
 import pathlib

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from airflow_azml.client.auth import StaticToken
 from airflow_azml.client.azureml import AzureMLClient
-from airflow_azml.client.errors import AzureMLError, NotFoundError, PermissionDeniedError, ServiceError
 from airflow_azml.client.history import Run, RunState
 from airflow_azml.client.lifecycle import Kind, Target
+from airflow_azml.client.transport.auth import StaticToken
+from airflow_azml.client.transport.errors import AzureMLError, NotFoundError, PermissionDeniedError, ServiceError
 from airflow_azml.client.workspace import Workspace
 from airflow_azml.triggers.hub import LEAST_GAP, Hub, Waiter
 

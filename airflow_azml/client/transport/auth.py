@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_azml.client.clouds import is_safe
-from airflow_azml.client.errors import AuthenticationError, InputError, ServiceError
+from airflow_azml.client.transport.clouds import is_safe
+from airflow_azml.client.transport.errors import AuthenticationError, InputError, ServiceError
 
 if TYPE_CHECKING:
-    from airflow_azml.client.clouds import Cloud
+    from airflow_azml.client.transport.clouds import Cloud
 
 # What people do about the commonest reasons of Entra ID:
 # https://learn.microsoft.com/entra/identity-platform/reference-error-codes
@@ -105,7 +105,7 @@ class MsalTokens(ABC):
         import requests  # noqa: PLC0415 - not before the first call
         from msal.exceptions import MsalError  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise; it has no types
 
-        from airflow_azml.client.session import no_answer  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.session import no_answer  # noqa: PLC0415 - likewise
 
         try:
             if self._application is None:
@@ -164,7 +164,7 @@ class ConfidentialClient(MsalTokens):
     def _build(self) -> Any:
         import msal  # type: ignore[import-untyped]  # noqa: PLC0415 - not before the first call; it has no types
 
-        from airflow_azml.client.session import TokenSession  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.session import TokenSession  # noqa: PLC0415 - likewise
 
         return msal.ConfidentialClientApplication(
             self._client_id,
@@ -282,7 +282,7 @@ class ManagedIdentity(MsalTokens):
     def _build(self) -> Any:
         import msal  # noqa: PLC0415 - not before the first call
 
-        from airflow_azml.client.session import TokenSession  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.session import TokenSession  # noqa: PLC0415 - likewise
 
         kind = "resource_id" if self._identity.startswith("/") else "client_id"
         identity = (

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_azml.client.causes import Cause, cause_of
-from airflow_azml.client.reasons import Reason
-from airflow_azml.client.redact import redact
+from airflow_azml.client.transport.causes import Cause, cause_of
+from airflow_azml.client.transport.reasons import Reason
+from airflow_azml.client.transport.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

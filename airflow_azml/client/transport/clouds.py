@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.transport.errors import InputError
 
 # urlsplit and urllib3 disagree on where the host ends when one of these is in it: such a URL is trusted by nobody.
 _AMBIGUOUS = re.compile(r"[\s\\@\x00-\x20\x7f]")

@@ -10,8 +10,8 @@ from email.policy import HTTP
 
 import pytest
 
-from airflow_azml.client.bundle import Bundle, FileStream, MultipartStream, content_hash, project_files
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.files.bundle import Bundle, FileStream, MultipartStream, content_hash, project_files
+from airflow_azml.client.transport.errors import InputError
 
 
 @pytest.fixture

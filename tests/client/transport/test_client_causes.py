@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from airflow_azml.client import errors
-from airflow_azml.client.causes import Cause, cause_of
-from airflow_azml.client.errors import AzureMLError, InputError, error_from, from_event, to_event
+from airflow_azml.client.transport import errors
+from airflow_azml.client.transport.causes import Cause, cause_of
+from airflow_azml.client.transport.errors import AzureMLError, InputError, error_from, from_event, to_event
 
 # As users have reported them; see the sources in causes.py.
 SAID = {

@@ -6,9 +6,9 @@ import pickle
 
 import pytest
 
-from airflow_azml.client import errors
-from airflow_azml.client.errors import InputError, error_from
-from airflow_azml.client.redact import excerpt, redact, signatures_of
+from airflow_azml.client.transport import errors
+from airflow_azml.client.transport.errors import InputError, error_from
+from airflow_azml.client.transport.redact import excerpt, redact, signatures_of
 
 ENVELOPES = {
     "arm": (

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Self
 
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.transport.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,8 +19,8 @@ from urllib.parse import urljoin
 import msgspec
 
 from airflow_azml import __version__
-from airflow_azml.client.clouds import host_of, is_safe
-from airflow_azml.client.errors import (
+from airflow_azml.client.transport.clouds import host_of, is_safe
+from airflow_azml.client.transport.errors import (
     AzureMLError,
     ConnectionFailedError,
     InputError,
@@ -28,8 +28,8 @@ from airflow_azml.client.errors import (
     UntrustedHostError,
     error_from,
 )
-from airflow_azml.client.redact import excerpt, redact, signatures_of
-from airflow_azml.client.retries import Retry, RetryPolicy, retry_after_of
+from airflow_azml.client.transport.redact import excerpt, redact, signatures_of
+from airflow_azml.client.transport.retries import Retry, RetryPolicy, retry_after_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from requests import Response
 
-    from airflow_azml.client.auth import TokenSource
-    from airflow_azml.client.clouds import Cloud
+    from airflow_azml.client.transport.auth import TokenSource
+    from airflow_azml.client.transport.clouds import Cloud
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Transport:
         policy: RetryPolicy | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        from airflow_azml.client.session import Session  # noqa: PLC0415 - loads requests: not before a client is made
+        from airflow_azml.client.transport.session import Session  # noqa: PLC0415 - loads requests: not before a client is made
 
         self.tokens = tokens
         self.cloud = cloud
@@ -127,7 +127,7 @@ class Transport:
         :param operation: what this is, in words; it stands in errors, logs and the counter.
         :param data: bytes, or an object with ``__len__`` and a repeatable ``__iter__`` over chunks.
         :param auth: ``ARM``, another token scope, or None: no bearer (SAS URLs, discovery, endpoint keys).
-        :param retry: see :data:`airflow_azml.client.retries.Retry`.
+        :param retry: see :data:`airflow_azml.client.transport.retries.Retry`.
         :param allow: error statuses that are an answer here, such as 404 when looking whether something exists.
         """
         options = {"params": params, "json": json, "data": data, "stream": stream, "timeout": timeout}
@@ -306,7 +306,7 @@ class Transport:
     ) -> Response:
         from requests import exceptions  # noqa: PLC0415 - not before the first call
 
-        from airflow_azml.client.session import no_answer  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.session import no_answer  # noqa: PLC0415 - likewise
 
         with self._lock:
             self.requests[call.operation] += 1

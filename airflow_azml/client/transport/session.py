@@ -13,9 +13,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from airflow_azml.client.clouds import host_of
-from airflow_azml.client.errors import ConnectionFailedError
-from airflow_azml.client.retries import RetryPolicy, retry_after_of
+from airflow_azml.client.transport.clouds import host_of
+from airflow_azml.client.transport.errors import ConnectionFailedError
+from airflow_azml.client.transport.retries import RetryPolicy, retry_after_of
 
 _POOL = 16
 """Connections kept per host: as many as a triggerer's private executor has threads."""

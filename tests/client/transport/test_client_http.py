@@ -12,8 +12,8 @@ import requests
 from client_support import ARM, REGION
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from airflow_azml.client import errors
-from airflow_azml.client.retries import RetryPolicy, retry_after_of
+from airflow_azml.client.transport import errors
+from airflow_azml.client.transport.retries import RetryPolicy, retry_after_of
 
 URL = f"{ARM}/things"
 

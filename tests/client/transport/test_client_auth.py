@@ -9,10 +9,10 @@ import threading
 import pytest
 import requests
 
-from airflow_azml.client.auth import ClientSecret, StaticToken
-from airflow_azml.client.clouds import CLOUDS, cloud_named, custom_cloud
-from airflow_azml.client.errors import AuthenticationError, ConnectionFailedError, InputError, ServiceError
-from airflow_azml.client.retries import RetryPolicy
+from airflow_azml.client.transport.auth import ClientSecret, StaticToken
+from airflow_azml.client.transport.clouds import CLOUDS, cloud_named, custom_cloud
+from airflow_azml.client.transport.errors import AuthenticationError, ConnectionFailedError, InputError, ServiceError
+from airflow_azml.client.transport.retries import RetryPolicy
 
 LOGIN = "https://login.microsoftonline.com/tenant"
 CONFIGURATION = {
@@ -211,14 +211,14 @@ def test_importing_the_client_loads_neither_requests_nor_msal():
     modules = [
         "azureml",
         "names",
-        "errors",
+        "transport.errors",
         "workspace",
         "lifecycle",
         "definitions",
-        "bundle",
-        "clouds",
-        "auth",
-        "longrunning",
+        "files.bundle",
+        "transport.clouds",
+        "transport.auth",
+        "transport.longrunning",
         "targets",
     ]
     code = (

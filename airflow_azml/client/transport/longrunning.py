@@ -12,16 +12,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_azml.client.errors import OperationFailedError
-from airflow_azml.client.reasons import Reason
-from airflow_azml.client.retries import retry_after_of
+from airflow_azml.client.transport.errors import OperationFailedError
+from airflow_azml.client.transport.reasons import Reason
+from airflow_azml.client.transport.retries import retry_after_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from requests import Response
 
-    from airflow_azml.client.http import Transport
+    from airflow_azml.client.transport.http import Transport
 
 Kind = Literal["status", "location", "resource"]
 RUNNING, SUCCEEDED, FAILED, CANCELED = "InProgress", "Succeeded", "Failed", "Canceled"

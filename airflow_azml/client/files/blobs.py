@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from airflow_azml.client.bundle import FileStream
-from airflow_azml.client.errors import InputError
+from airflow_azml.client.files.bundle import FileStream
+from airflow_azml.client.transport.errors import InputError
 
 if TYPE_CHECKING:
-    from airflow_azml.client.http import Transport
+    from airflow_azml.client.transport.http import Transport
 
 MAX_BLOB = 5_000 * 1024 * 1024
 """The largest blob of one Put Blob request: https://learn.microsoft.com/rest/api/storageservices/put-blob"""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from airflow_azml.client.causes import Cause, cause_of
-from airflow_azml.client.redact import excerpt, redact
+from airflow_azml.client.transport.causes import Cause, cause_of
+from airflow_azml.client.transport.redact import excerpt, redact
 
 
 class Reason:

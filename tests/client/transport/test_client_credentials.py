@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from airflow_azml.client.auth import ClientCertificate, ManagedIdentity, WorkloadIdentity
-from airflow_azml.client.clouds import CLOUDS
-from airflow_azml.client.errors import AuthenticationError, InputError
+from airflow_azml.client.transport.auth import ClientCertificate, ManagedIdentity, WorkloadIdentity
+from airflow_azml.client.transport.clouds import CLOUDS
+from airflow_azml.client.transport.errors import AuthenticationError, InputError
 
 ARM, ML = "https://management.azure.com/.default", "https://ml.azure.com/.default"
 CLOUD = CLOUDS["AzureCloud"]

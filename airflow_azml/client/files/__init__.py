@@ -1,0 +1,1 @@
+"""Files between this machine and Azure: which files of a folder are uploaded, uploads and downloads."""

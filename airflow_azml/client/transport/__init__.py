@@ -1,0 +1,4 @@
+"""HTTP to Azure: requests, tokens, clouds, errors, repetition, masking, long-running operations.
+
+This room knows no resource of Azure ML and no path.
+"""
