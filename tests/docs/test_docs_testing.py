@@ -38,11 +38,11 @@ def test_the_example_passes(tmp_path):
 def test_the_plugin_costs_nothing_until_it_is_used():
     """The plugin is loaded everywhere: it brings along nothing of the package, and nothing of Airflow."""
     code = (
-        "import sys, pytest; before = set(sys.modules); import airflow_azml.pytest_plugin;"
+        "import sys, pytest; before = set(sys.modules); import airflow_azml.testing.pytest_plugin;"
         "print(*sorted(set(sys.modules) - before))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert loaded == ["airflow_azml", "airflow_azml.pytest_plugin"]
+    assert loaded == ["airflow_azml", "airflow_azml.testing", "airflow_azml.testing.pytest_plugin"]
 
 
 def test_the_helpers_of_the_fixture(azureml_emulator):

@@ -1,6 +1,6 @@
 """Azure ML for tests: an emulator in a process of its own, its connection, its faults and its runs.
 
-The fixture `azureml_emulator` (`airflow_azml.pytest_plugin`) hands one out; without pytest, use `with`.
+The fixture `azureml_emulator` (`airflow_azml.testing.pytest_plugin`) hands one out; without pytest, use `with`.
 Only the standard library is needed here: the emulator is another program.
 """
 

@@ -1,36 +1,29 @@
-"""`airflow-azml doctor` and `airflow-azml ls`: what is seen through an Airflow connection, without an Airflow task."""
+"""`airflow-azml ls`: tables of what a workspace holds, read through an Airflow connection."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from airflow_azml.cli.connection import add_conn_id, hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.hooks.azureml import AzureMLHook
 
     Row = dict[str, Any]
 
 KINDS = ("runs", "models", "computes", "endpoints")
 
 
-def add_doctor(command: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `doctor`."""
-    command.add_argument("conn_id", metavar="CONN_ID", nargs="?", default="azureml_default")
-    command.add_argument("--json", action="store_true", help="one JSON object per step")
-
-
-def add_ls(command: argparse.ArgumentParser) -> None:
+def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the arguments of `ls`."""
     command.add_argument("kind", choices=KINDS)
-    command.add_argument("conn_id", metavar="CONN_ID", nargs="?", default="azureml_default")
+    add_conn_id(command)
     command.add_argument("--limit", type=_rows, default=20, help="rows at most (%(default)s)")
     command.add_argument("--experiment", help="runs: of this experiment")
     command.add_argument("--status", action="append", default=[], help="runs: with this status; may be repeated")
@@ -45,28 +38,14 @@ def _rows(text: str) -> int:
     raise argparse.ArgumentTypeError(f"must be a whole number above 0, not '{text}'")
 
 
-def doctor(options: argparse.Namespace) -> int:
-    """Walk the hops and print each; 1 when one is closed."""
-    failed = False
-    for step in _hook(options.conn_id).diagnose():
-        failed = failed or not step.ok
-        if options.json:
-            print(json.dumps(asdict(step)))
-        else:
-            print(f"{'ok    ' if step.ok else 'FAILED'}  {step.name}: {step.text}", flush=True)
-            if step.remedy:
-                print(f"        {step.remedy}")
-    return int(failed)
-
-
-def ls(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print a table of what is in the workspace."""
     from airflow.providers.common.compat.sdk import AirflowNotFoundException  # noqa: PLC0415 - loads Airflow
 
     from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - only when it is needed
 
     try:
-        rows = list(_LISTS[options.kind](_hook(options.conn_id).client, options))
+        rows = list(_LISTS[options.kind](hook(options.conn_id).client, options))
     except (AirflowNotFoundException, AzureMLError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -76,14 +55,6 @@ def ls(options: argparse.Namespace) -> int:
     else:
         _print_table(options.kind, rows)
     return 0
-
-
-def _hook(conn_id: str) -> AzureMLHook:
-    # Airflow's own `connections test` says this too: connections of the metadata database are to be found.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - loads Airflow
-
-    return AzureMLHook(conn_id)
 
 
 def _runs(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Row]:
