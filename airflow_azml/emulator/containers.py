@@ -7,14 +7,14 @@ an emulator that was killed can end it after its restart.
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
+import uuid
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_azml.emulator.processes import ProcessGroup, base_environment
+from airflow_azml.emulator.processes import MARK, ProcessGroup, base_environment
 from airflow_azml.emulator.run_wrapper import birth_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Container:
     def __init__(self, image: Image, folder: Path) -> None:
         self._port_file = folder / PORT
         self._port_file.unlink(missing_ok=True)
+        mark = f"{folder}/{uuid.uuid4().hex}"
         with (folder / LOG).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - the user's own script
                 [image.python, str(SERVER), image.script, str(self._port_file)],
@@ -41,10 +42,10 @@ class Container:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=image.variables["AML_APP_ROOT"],
-                env={**base_environment(Path(image.python)), **image.variables},
+                env={**base_environment(Path(image.python)), **image.variables, MARK: mark},
                 start_new_session=True,
             )
-        self._group = ProcessGroup(process.pid, birth_of(process.pid))
+        self._group = ProcessGroup(process.pid, birth_of(process.pid), mark)
         (folder / PROCESS).write_text(json.dumps(asdict(self._group)))
         self._process = process
 
@@ -61,13 +62,12 @@ class Container:
         return None
 
     def stop(self) -> None:
-        """End the whole process group."""
-        if self.alive:
-            self._group.signal(signal.SIGKILL)
-            self._process.wait()
+        """End the process and all its descendants."""
+        self._group.end()
+        self._process.wait()
 
 
 def end_leftover(folder: Path) -> None:
     """End the process that a killed emulator left behind in a folder."""
     with suppress(FileNotFoundError, ValueError):
-        ProcessGroup(**json.loads((folder / PROCESS).read_text())).signal(signal.SIGKILL)
+        ProcessGroup(**json.loads((folder / PROCESS).read_text())).end()

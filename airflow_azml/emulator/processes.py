@@ -1,42 +1,60 @@
 """Processes that do the users' work: started in groups of their own, found again after a restart, ended as a whole.
 
 A process is known by its pid and its time of birth, so that a number used anew by the system is not mistaken for it.
+Its descendants inherit a mark in their environment, by which they are found when they left its group and it is dead.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_azml.emulator import run_wrapper
-from airflow_azml.emulator.run_wrapper import birth_of, claim
+from airflow_azml.emulator.run_wrapper import (
+    BEAT,
+    LINUX,
+    PATIENCE,
+    PROC,
+    birth_of,
+    claim,
+    descendants_of,
+    kill,
+    running,
+)
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 PASSED_ON = (
     "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy",
 )  # fmt: skip
 LOOPBACK = "127.0.0.1,localhost"
+MARK = "AZUREML_EMULATOR_PROCESS"  # environment variable of all processes that belong to one run or deployment
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessGroup:
-    """A process that leads a group.
+    """A process that leads a group, and all its descendants.
 
     :param pid: its number, which is the group's too.
     :param birth: when it was born, in the system's own notation.
+    :param mark: the value of MARK in its environment, which no other group has.
     """
 
     pid: int
     birth: str
+    mark: str
 
     def alive(self) -> bool:
         """Tell whether the leader still runs."""
@@ -49,6 +67,25 @@ class ProcessGroup:
         if self.alive():
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
+
+    def end(self) -> None:
+        """Kill the group and all descendants of its leader, also those that have left the group or lost the leader."""
+        deadline = time.monotonic() + PATIENCE
+        while (family := self._descendants()) or self.alive():
+            if time.monotonic() > deadline:
+                log.error("Killed processes have not ended: %s", sorted(family) or self.pid)
+                return
+            # The leader last: what is forked meanwhile is found as its descendant.
+            kill(family) if family else self.signal(signal.SIGKILL)
+            time.sleep(BEAT)
+
+    def _descendants(self) -> set[int]:
+        if not LINUX:
+            return set()
+        line = f"{MARK}={self.mark}".encode()
+        marked = {pid for pid in running() if line in _variables(pid)}
+        leader = {self.pid} if self.alive() else set()
+        return (marked | descendants_of(marked | leader)) - leader
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +104,10 @@ class Attempt:
         return self.folder / f"{self.number}.pid"
 
     @property
+    def _mark(self) -> str:
+        return str(self._claim_file)
+
+    @property
     def _exit_file(self) -> Path:
         return self.folder / f"{self.number}.exit"
 
@@ -81,21 +122,21 @@ class Attempt:
             process = subprocess.Popen(  # noqa: S603 - the user's own command
                 [sys.executable, "-I", run_wrapper.__file__, str(self._claim_file), str(self._exit_file), *command],
                 cwd=self.folder / "wd",
-                env=environment,
+                env={**environment, MARK: self._mark},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
             )
         process.returncode = 0  # from here on ProcessGroup looks after it, as it does after a restart
-        return ProcessGroup(process.pid, birth_of(process.pid))
+        return ProcessGroup(process.pid, birth_of(process.pid), self._mark)
 
     def running(self) -> ProcessGroup | None:
         """Return the process that a former emulator started; None when there is none, and then there never will be."""
         if claim(self._claim_file, ""):
             return None
         pid, _, birth = self._claim_file.read_text().partition(" ")
-        return ProcessGroup(int(pid), birth) if pid else None
+        return ProcessGroup(int(pid), birth, self._mark) if pid else None
 
     def exit_code(self) -> int | None:
         """Return the exit code (negative: the signal that ended it); None when the whole group was killed."""
@@ -103,6 +144,15 @@ class Attempt:
             return int(self._exit_file.read_text())
         except FileNotFoundError:
             return None
+
+
+def _variables(pid: int) -> list[bytes]:
+    """Return the environment with which a process was started; nothing when it is not ours or has ended."""
+    try:
+        with open(f"{PROC}/{pid}/environ", "rb") as file:  # noqa: PTH123 - there are many: no Path for each
+            return file.read().split(b"\0")
+    except OSError:
+        return []
 
 
 def base_environment(python: Path) -> dict[str, str]:

@@ -194,12 +194,13 @@ class RunWorker:
             if limit and time.time() - started > limit:
                 self.end(run_outcome.too_long(limit))
             if asked_at and time.monotonic() - asked_at > GRACE:
-                group.signal(signal.SIGKILL)
+                group.end()
             elif not asked_at and (self._ending or self._stopping.is_set()):
                 self._site.runs.advance(self.run_id, "CancelRequested") if self._ending else None
                 asked_at = time.monotonic()
                 group.signal(signal.SIGTERM)
             time.sleep(self._site.tick)
+        group.end()  # the wrapper has done so, unless it was killed
         if self._stopping.is_set() and asked_at and not self._ending:
             raise Interrupted
 

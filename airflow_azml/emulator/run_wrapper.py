@@ -1,17 +1,25 @@
-"""The first process of a run: starts the user's command, writes down how it ended, takes the whole group with it.
+"""The first process of a run: starts the user's command, writes down how it ended, and ends what it left running.
 
-Standard library only: `python run_wrapper.py CLAIM_FILE EXIT_FILE COMMAND...`. Its process group is the run's. It
-outlives a killed emulator: the claim file tells the next one who it is, the exit file how it ended; and a claim can be
-made once only, so that no restart ever starts a run's command twice.
+Standard library only: `python run_wrapper.py CLAIM_FILE EXIT_FILE COMMAND...`. It outlives a killed emulator: the claim
+file tells the next one who it is, the exit file how it ended. A claim can be made only once, so that no restart ever
+starts a run's command twice. Linux gives it the orphans among its descendants, so that no daemon outlives the run.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
+
+PROC = "/proc"
+LINUX = Path(PROC, "self", "stat").exists()
+PR_SET_CHILD_SUBREAPER = 36  # of <linux/prctl.h>
+PATIENCE, BEAT = 10.0, 0.01  # seconds until killed processes must be gone, and between two looks at them
 
 
 def main(claim_file: Path, exit_file: Path, command: list[str]) -> None:
@@ -20,15 +28,77 @@ def main(claim_file: Path, exit_file: Path, command: list[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)
     if not claim(claim_file, f"{os.getpid()} {birth_of(os.getpid())}"):
         return
-    try:
-        code = subprocess.call(command)  # noqa: S603 - the user's own command
-    except OSError as error:
-        print(f"{command[0]}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - it is the run's log
-        code = 127
+    if LINUX:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    code = _run(command)
     temporary = exit_file.with_suffix(".written")
     temporary.write_text(str(code))
     temporary.replace(exit_file)
-    os.killpg(0, signal.SIGKILL)  # whatever the command left running; the run's node would be gone as well
+    if LINUX:
+        _end_descendants()
+    os.killpg(0, signal.SIGKILL)
+
+
+def _run(command: list[str]) -> int:
+    try:
+        process = subprocess.Popen(command)  # noqa: S603 - the user's own command
+    except OSError as error:
+        print(f"{command[0]}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - it is the run's log
+        return 127
+    while True:  # orphans that end are collected here, as process 1 of a machine does
+        pid, status = os.wait()
+        if pid == process.pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode
+
+
+def _end_descendants() -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        kill(descendants_of({os.getpid()}))
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:  # nobody is left
+            return
+        time.sleep(BEAT)
+
+
+def kill(pids: set[int]) -> None:
+    """Send SIGKILL to processes, some of which may be gone."""
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def descendants_of(pids: set[int]) -> set[int]:
+    """Return the running processes that these processes started, directly or not (Linux only)."""
+    parents = {pid: _parent_of(pid) for pid in running()} if pids else {}
+    found: set[int] = set()
+    while pids:
+        pids = {pid for pid, parent in parents.items() if parent in pids} - found
+        found |= pids
+    return found
+
+
+def running() -> list[int]:
+    """Return the numbers of all processes (Linux only)."""
+    return [int(name) for name in os.listdir(PROC) if name.isdigit()]  # noqa: PTH208 - there are many: no Path for each
+
+
+def _parent_of(pid: int) -> int:
+    fields = _status(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _status(pid: int) -> list[str]:
+    """Return what the kernel tells of a process from its state on; nothing when it has ended."""
+    try:
+        with open(f"{PROC}/{pid}/stat", errors="replace") as file:  # noqa: PTH123 - likewise
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+    return [] if fields[0] in "ZX" else fields
 
 
 def claim(file: Path, text: str) -> bool:
@@ -46,12 +116,9 @@ def claim(file: Path, text: str) -> bool:
 
 def birth_of(pid: int) -> str:
     """Return when the process was born, in the system's own notation; empty when it does not run (any more)."""
-    if Path("/proc/self/stat").exists():
-        try:
-            state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return ""
-        return "" if state in "ZX" else fields[18]
+    if LINUX:
+        fields = _status(pid)
+        return fields[19] if fields else ""
     command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
     words = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()  # noqa: S603 - constant
     return "" if not words or words[0].startswith("Z") else " ".join(words[1:])

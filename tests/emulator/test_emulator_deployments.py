@@ -179,6 +179,37 @@ def test_a_deployment_that_never_gets_ready_can_be_deleted(serving, until):
     assert ended(serving, answer)["status"] == "Canceled"
 
 
+DAEMON = """
+import os, subprocess, sys
+
+def init():
+    global daemon
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    daemon = subprocess.Popen(sleeper, start_new_session=True).pid
+
+def run(data):
+    return {"pid": daemon, "parent": os.getpid()}
+"""
+
+
+def test_a_daemon_does_not_outlive_its_deployment(serving, until):
+    """What a script started in a session of its own ends with the deployment, though its parent was killed before."""
+    serving.endpoint("daemonic")
+    serving.deploy("daemonic", "blue", DAEMON)
+    first = score(serving, "daemonic", "blue")
+    assert alive(first["pid"])
+    os.kill(first["parent"], 9)
+    second = until(lambda: restarted(serving, first))
+    assert not alive(first["pid"])
+    serving.emulator.arm("DELETE", "/onlineEndpoints/daemonic/deployments/blue")
+    until(lambda: not alive(second["pid"]))
+
+
+def restarted(serving, first: dict) -> dict | None:
+    answer = serving.score("daemonic", {}, **{HEADER: "blue"})
+    return answer.json() if answer.ok and answer.json() != first else None
+
+
 def test_a_crashed_process_is_started_again(serving, until):
     """A deployment whose process died serves again from a new one."""
     serving.endpoint("crashing")

@@ -147,6 +147,41 @@ def test_what_a_finished_script_left_running_is_ended(client):
     assert not any(map(alive, client.pids(run_id)))
 
 
+DAEMON = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        print("pid", os.getpid(), flush=True)
+        time.sleep(600)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_a_daemon_does_not_outlive_its_run(client):
+    """A process that left its session by a double fork ends with a completed run and with a cancelled one."""
+    completed = client.start(DAEMON)
+    assert client.wait(completed)["status"] == "Completed"
+    cancelled = client.start(DAEMON + "time.sleep(600)")
+    pids = wait_for(lambda: client.pids(cancelled))
+    client.cancel(cancelled)
+    assert client.wait(cancelled)["status"] == "Canceled"
+    assert [len(client.pids(run_id)) for run_id in (completed, cancelled)] == [1, 1]
+    assert not any(map(alive, client.pids(completed) + pids))
+
+
+def test_a_script_that_kills_its_parent_ends_with_its_run(client):
+    """The run fails, and neither the script nor a daemon of it goes on."""
+    killer = "import signal\nprint('pid', os.getpid(), flush=True)\nos.kill(os.getppid(), signal.SIGKILL)\n"
+    run_id = client.start(DAEMON + killer + "time.sleep(600)")
+    run = client.wait(run_id)
+    assert run["status"] == "Failed"
+    assert "killed" in run["error"]["error"]["message"]
+    assert len(client.pids(run_id)) == 2
+    assert not any(map(alive, client.pids(run_id)))
+
+
 def test_a_run_over_its_limit_is_cancelled_with_the_reason(client):
     """The limit maxRunDurationSeconds ends the run and says so."""
     run_id = client.start(SLEEPER, maxRunDurationSeconds=1)
