@@ -85,19 +85,21 @@ _RUN = {
     "canceled": Phase.CANCELED,
     "cancelled": Phase.CANCELED,
 }
+# Words of a long-running operation, which is followed before its resource is looked at.
+_OPERATION = {"inprogress": Phase.ACTIVE, "failed": Phase.FAILED, "canceled": Phase.CANCELED}
 # ProvisioningState of Resource Manager.
 _RESOURCE = {
+    **_OPERATION,
     "unknown": Phase.ACTIVE,
     "creating": Phase.ACTIVE,
     "updating": Phase.ACTIVE,
     "scaling": Phase.ACTIVE,
     "deleting": Phase.ACTIVE,
     "succeeded": Phase.SUCCEEDED,
-    "failed": Phase.FAILED,
-    "canceled": Phase.CANCELED,
 }
 # ComputeInstanceState: whether the machine runs, whatever its resource's provisioning says.
 _INSTANCE = {
+    **_OPERATION,
     "creating": Phase.PENDING,
     "settingup": Phase.PENDING,
     "usersettingup": Phase.PENDING,
@@ -143,7 +145,7 @@ class Target:
     :param name: run id, or name of the resource.
     :param parent: the experiment of a run, the endpoint of a deployment, the version of a model (any, when empty).
     :param goal: how the wait is meant to end.
-    :param operation_url: status URL of the long-running operation, where a failure's reason may be found.
+    :param operation_url: status URL of the long-running operation that was started; empty when there is none.
     """
 
     kind: Kind
@@ -264,9 +266,9 @@ class Decision:
     wait: float = 0.0
     limit: str = ""
 
-    def after_cancel(self, seen: Observation) -> Decision:
-        """Return what a timeout comes to when its target was then seen so: it may have ended well in time."""
-        return Decision(Verdict.DONE, seen) if seen.phase is Phase.SUCCEEDED else replace(self, observation=seen)
+    def after_cancel(self, seen: Observation, goal: Goal) -> Decision:
+        """Return the decision after a timeout and a last look: the target may have reached its goal after all."""
+        return Decision(Verdict.DONE, seen) if seen.phase is _WANTED[goal] else replace(self, observation=seen)
 
     def as_json(self) -> dict[str, str]:
         """Return plain JSON, fit for a trigger's event."""
@@ -387,7 +389,8 @@ class Watch:
         if self._clock() - self._answered >= self.policy.unreachable_timeout:
             return Decision(Verdict.UNREACHABLE, Observation(self._last.phase, self._last.status, str(error)))
         elapsed, ran = self._spent()
-        decision = decide(Observation(Phase.ACTIVE, self._last.status, str(error)), elapsed, self.policy, ran=ran)
+        unseen = Observation(Phase.ACTIVE, self._last.status, str(error))
+        decision = decide(unseen, elapsed, self.policy, self.target.goal, ran)
         return replace(decision, wait=max(decision.wait, error.retry_after or 0.0))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.history import RunState
+    from airflow_azml.client.transport.longrunning import OperationState
 
 LOG_LINES = 50
 END_PATIENCE = 300.0  # seconds in which a run that is being cancelled may end before another is started after it
@@ -31,14 +32,21 @@ CANCEL_PATIENCE = 30.0  # seconds in which a cancelled run is expected to be see
 def look(client: AzureMLClient, target: Target) -> Observation:
     """Ask the service how the target is; a target that does not exist is gone.
 
+    A long-running operation is followed first: until it has ended the resource may still show its old state, and what
+    the operation says of a failure counts more than what the resource shows.
+
     In a workspace that does not exist nothing is gone: a clean-up with a wrong connection would look well done.
     """
+    if target.operation_url and (news := _look_at_operation(client, target)):
+        return news
     try:
         seen = _LOOKS[target.kind](client, target)
     except NotFoundError:
         client.routing.require()
         return GONE
-    return _of_deletion(client, target, seen) if target.goal is Goal.GONE and target.operation_url else seen
+    if target.goal is Goal.GONE and target.operation_url:  # it is shown in its last state, which may be Failed
+        return Observation(Phase.ACTIVE, seen.status)
+    return seen
 
 
 def look_at_all(client: AzureMLClient, targets: Iterable[Target]) -> dict[Target, Observation | AzureMLError]:
@@ -132,10 +140,16 @@ def studio_url(client: AzureMLClient, target: Target) -> str:
     return client.workspace.studio_url(page, studio=client.cloud.studio)
 
 
-def _of_deletion(client: AzureMLClient, target: Target, seen: Observation) -> Observation:
-    """What is being deleted shows its last state, be it Failed; only the operation tells that the deletion failed."""
-    error = Operation(target.operation_url, "location").poll(client.transport).error
-    return Observation(Phase.FAILED, seen.status, str(error)) if error else Observation(Phase.ACTIVE, seen.status)
+def _look_at_operation(client: AzureMLClient, target: Target) -> Observation | None:
+    """Return how the operation is; None when it has ended well or is not known, so that only the resource can tell."""
+    state = _operation(client, target)
+    if state.error:
+        return Observation.of(target.kind, state.status, Reason(state.error.code, state.error.message).text)
+    return None if state.done else Observation.of(target.kind, state.status)
+
+
+def _operation(client: AzureMLClient, target: Target) -> OperationState:
+    return Operation(target.operation_url, "location").poll(client.transport)
 
 
 def _look_at_run(client: AzureMLClient, target: Target) -> Observation:
@@ -152,14 +166,7 @@ def _look_at_compute(client: AzureMLClient, target: Target) -> Observation:
 
 
 def _look_at_instance(client: AzureMLClient, target: Target) -> Observation:
-    """Look at the machine's own state, and first at the operation that is to change it: a failed start ends Stopped."""
-    seen = Observation.of(Kind.COMPUTE_INSTANCE, client.computes.get(target.name).state or "Unknown")
-    if not target.operation_url:
-        return seen
-    state = Operation(target.operation_url, "location").poll(client.transport)
-    if state.error:
-        return Observation(Phase.FAILED, seen.status, str(state.error))
-    return seen if state.done else Observation(Phase.ACTIVE, seen.status)
+    return Observation.of(Kind.COMPUTE_INSTANCE, client.computes.get(target.name).state or "Unknown")
 
 
 def _look_at_model(client: AzureMLClient, target: Target) -> Observation:
@@ -201,13 +208,13 @@ def _reason(client: AzureMLClient, target: Target, observation: Observation) -> 
     try:
         if target.kind is Kind.RUN and observation.phase is Phase.FAILED:
             return client.runs.get(target.name, target.parent or None).reason
-        if observation.detail or not target.operation_url:
-            return Reason(message=observation.detail)
-        # Endpoints and deployments keep their reason only there.
-        error = Operation(target.operation_url, "status").poll(client.transport).error
+        # Endpoints and deployments keep their reason only in the operation.
+        error = _operation(client, target).error if target.operation_url else None
     except AzureMLError as unreadable:
         return Reason(message=observation.detail or f"(the reason could not be read: {unreadable})")
-    return Reason(error.code, error.message, error.details, error.request_id) if error else Reason()
+    if error is None:
+        return Reason(message=observation.detail)
+    return Reason(error.code, error.message, error.details, error.request_id)
 
 
 def log_tail(client: AzureMLClient, target: Target) -> list[str]:

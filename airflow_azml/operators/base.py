@@ -210,7 +210,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
 
         if decision.verdict is Verdict.TIMED_OUT and self.cancel_on_kill:
             try:
-                decision = decision.after_cancel(targets.cancel(self.client, target))
+                decision = decision.after_cancel(targets.cancel(self.client, target), target.goal)
             except AzureMLError as error:
                 raise TimeoutError(f"{target} {decision.limit}, and could not be cancelled: {error}") from error
         seen = decision.observation

@@ -78,7 +78,7 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
         )
         compute = ensure(client.computes, self.compute_name, wanted)
         operation = compute.operation
-        return Target(Kind.COMPUTE, self.compute_name, operation_url=operation.url if operation else "")
+        return Target(Kind.COMPUTE, self.compute_name, operation_url=operation.address if operation else "")
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
         """Return the compute's name, state, VM size and nodes."""
@@ -112,7 +112,7 @@ class AzureMLDeleteComputeOperator(AzureMLWaitingOperator):
         from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
 
         operation = client.computes.delete(self.compute_name, self.underlying_resource_action)
-        url = operation.url if operation else ""
+        url = operation.address if operation else ""
         return Target(Kind.COMPUTE, self.compute_name, goal=Goal.GONE, operation_url=url)
 
 
@@ -176,6 +176,4 @@ def _power(client: AzureMLClient, name: str, goal: Goal) -> Target:
     if compute.state.casefold() in settled:
         return Target(Kind.COMPUTE_INSTANCE, name, goal=goal)
     operation = client.computes.start(name) if goal is Goal.SUCCEEDED else client.computes.stop(name)
-    # Without a header there is no address to ask: the instance's own state has to tell.
-    url = operation.url if operation.kind != "resource" else ""
-    return Target(Kind.COMPUTE_INSTANCE, name, goal=goal, operation_url=url)
+    return Target(Kind.COMPUTE_INSTANCE, name, goal=goal, operation_url=operation.address)

@@ -102,7 +102,7 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
         if environment:
             properties["environmentId"] = _environment_id(client, environment)
         operation = client.deployments.create(self.endpoint_name, self.deployment_name, spec).operation
-        return replace(target, operation_url=operation.url if operation else "")
+        return replace(target, operation_url=operation.address if operation else "")
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
         """Return the names, the state and the scoring URI."""
@@ -179,7 +179,7 @@ class AzureMLDeleteOnlineDeploymentOperator(AzureMLWaitingOperator):
         from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
 
         operation = client.deployments.delete(self.endpoint_name, self.deployment_name)
-        url = operation.url if operation else ""
+        url = operation.address if operation else ""
         return Target(
             Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name, goal=Goal.GONE, operation_url=url
         )

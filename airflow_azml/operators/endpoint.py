@@ -60,7 +60,7 @@ class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
         tags = {**mapping("spec.tags", spec.get("tags") or {}), **mapping("tags", self.tags or {})}
         endpoint = _ensure(client, self.endpoint_name, {**spec, "properties": properties, "tags": tags})
         operation = endpoint.operation
-        return Target(Kind.ENDPOINT, self.endpoint_name, operation_url=operation.url if operation else "")
+        return Target(Kind.ENDPOINT, self.endpoint_name, operation_url=operation.address if operation else "")
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
         """Return the endpoint's name, state and scoring URI."""
@@ -91,7 +91,7 @@ class AzureMLSetOnlineTrafficOperator(AzureMLWaitingOperator):
         shares = mapping("traffic", self.traffic)
         traffic = {name: whole_number(f"traffic of {name}", percent) for name, percent in shares.items()}
         operation = client.endpoints.set_traffic(self.endpoint_name, traffic).operation
-        return Target(Kind.ENDPOINT, self.endpoint_name, operation_url=operation.url if operation else "")
+        return Target(Kind.ENDPOINT, self.endpoint_name, operation_url=operation.address if operation else "")
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
         """Return the endpoint's name, state, scoring URI and traffic."""
@@ -163,7 +163,7 @@ class AzureMLDeleteOnlineEndpointOperator(AzureMLWaitingOperator):
         from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
 
         operation = client.endpoints.delete(self.endpoint_name)
-        url = operation.url if operation else ""
+        url = operation.address if operation else ""
         return Target(Kind.ENDPOINT, self.endpoint_name, goal=Goal.GONE, operation_url=url)
 
 

@@ -95,7 +95,7 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
             position = event.get("log")
             self._follower = position and LogFollower(target, position)
             if decision.verdict == "timed_out" and self.cancel_on_kill:
-                decision = decision.after_cancel(cancel(self.client, target))
+                decision = decision.after_cancel(cancel(self.client, target), target.goal)
             if decision.verdict == "timed_out":
                 raise AirflowSensorTimeout(overdue(self.client, target, decision.limit, decision.observation))
             return self._judge(target, decision).xcom_value

@@ -149,7 +149,7 @@ class AzureMLTrigger(BaseTrigger):
         except AzureMLError as error:
             log.warning("%s: not cancelled by the trigger: %s", self.target, error)
             return decision  # the worker tries again, and says why when it fails
-        return decision.after_cancel(seen)
+        return decision.after_cancel(seen, self.target.goal)
 
     @staticmethod
     def _end(client: AzureMLClient, target: Target, shown: dict[str, str] | None) -> Facts:

@@ -282,6 +282,17 @@ def test_a_deletion_is_done_when_the_thing_is_gone(watch, lines):
     assert lines[-1] == "compute cpu: Deleting -> NotFound after 0 s"
 
 
+@pytest.mark.parametrize("goal", Goal)
+@pytest.mark.parametrize("seen", [Observation(phase, phase) for phase in Phase])
+def test_a_wait_that_timed_out_ended_well_only_if_its_goal_is_reached(goal, seen):
+    """A machine that should have stopped and still runs, or a resource that is not gone, is no success."""
+    timed_out = Decision(Verdict.TIMED_OUT, Observation(Phase.ACTIVE, "x"), limit="had not ended after 1 s")
+    reached = decide(seen, 0, Policy(), goal).verdict is Verdict.DONE
+    decision = timed_out.after_cancel(seen, goal)
+    assert decision.verdict is (Verdict.DONE if reached else Verdict.TIMED_OUT)
+    assert decision.observation is seen
+
+
 @pytest.mark.parametrize(
     "target",
     [

@@ -6,8 +6,14 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_azml.client.computes import Computes
+from airflow_azml.client.transport.longrunning import Operation
 from airflow_azml.operators.artifact import AzureMLDownloadRunOutputsOperator
-from airflow_azml.operators.compute import AzureMLStartComputeOperator, AzureMLStopComputeOperator
+from airflow_azml.operators.compute import (
+    AzureMLDeleteComputeOperator,
+    AzureMLStartComputeOperator,
+    AzureMLStopComputeOperator,
+)
 from airflow_azml.operators.model import (
     AzureMLDeleteModelOperator,
     AzureMLRegisterModelOperator,
@@ -67,6 +73,22 @@ def test_an_instance_is_stopped_and_started(airflow, emulator, instance, deferra
             result = airflow.finish(airflow.run(operator, **fields)).result
             assert (result["compute_name"], result["state"]) == (instance, state)
             assert state_of(emulator, instance) == state
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("operator", [AzureMLStopComputeOperator, AzureMLDeleteComputeOperator])
+def test_a_machine_that_still_runs_when_the_time_is_over_is_no_success(
+    airflow, instance, monkeypatch, operator, deferrable
+):
+    """The service has accepted the stop or deletion, and nothing happens: the task fails, for the machine costs."""
+    accepted = Operation("https://management.azure.com/", "resource")
+    monkeypatch.setattr(Computes, "stop", lambda *_: accepted)
+    monkeypatch.setattr(Computes, "delete", lambda *_: accepted)
+    fields = {"compute_name": instance, "deferrable": deferrable, "timeout": 0.5, **QUICK}
+    outcome = airflow.finish(airflow.run(operator, **fields))
+    assert outcome.state == "failed"
+    assert isinstance(outcome.error, TimeoutError), outcome.error
+    assert f"{instance} had not ended after" in str(outcome.error)
 
 
 def test_a_cluster_has_no_switch(airflow, cpu):

@@ -25,14 +25,21 @@ if TYPE_CHECKING:
 
 Kind = Literal["status", "location", "resource"]
 RUNNING, SUCCEEDED, FAILED, CANCELED = "InProgress", "Succeeded", "Failed", "Canceled"
+UNKNOWN = "Unknown"
 _TERMINAL = {"succeeded": SUCCEEDED, "failed": FAILED, "canceled": CANCELED, "cancelled": CANCELED}
+
+
+# 404: the service has forgotten the operation, or does not know it yet. 403: operations belong to the subscription, on
+# which a credential may have no role although it has one on the workspace.
+_UNKNOWN_STATUSES = (403, 404)
 
 
 @dataclass(frozen=True, slots=True)
 class OperationState:
     """How far an operation is.
 
-    :param status: ``InProgress``, ``Succeeded``, ``Failed`` or ``Canceled``.
+    :param status: ``InProgress``, ``Succeeded``, ``Failed`` or ``Canceled``; ``Unknown`` when the service does not know
+        the operation, or does not show it to this credential: only the resource itself can tell then.
     :param error: why it failed, None otherwise.
     :param retry_after: seconds that the service asks to wait before the next look.
     """
@@ -43,7 +50,7 @@ class OperationState:
 
     @property
     def done(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether looking at the operation again will tell nothing new."""
         return self.status != RUNNING
 
 
@@ -73,14 +80,19 @@ class Operation:
 
     def poll(self, transport: Transport) -> OperationState:
         """Look once. A foreign address is refused, as for every request with a token."""
-        response = transport.request("GET", self.url, operation="get operation status", allow=(404,))
+        response = transport.request("GET", self.url, operation="get operation status", allow=_UNKNOWN_STATUSES)
         wait = retry_after_of(response.headers)
-        if response.status_code == 404:  # noqa: PLR2004 - what was being deleted, or its finished operation, is gone
-            return OperationState(SUCCEEDED)
+        if response.status_code in _UNKNOWN_STATUSES:
+            return OperationState(UNKNOWN)
         if self.kind == "location" and response.status_code == 202:  # noqa: PLR2004 - HTTP's own word for "not yet"
             return OperationState(RUNNING, retry_after=wait)
         body = response.json() if response.content else {}
         return state_of(body, "get operation status", wait, default=SUCCEEDED if self.kind != "status" else RUNNING)
+
+    @property
+    def address(self) -> str:
+        """Where the operation itself can be followed; empty where only the resource can tell."""
+        return "" if self.kind == "resource" else self.url
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
