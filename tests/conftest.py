@@ -120,7 +120,7 @@ def cpu(emulator: EmulatorProcess) -> str:
 def _stop_runs(emulator: EmulatorProcess) -> Iterator[None]:
     """Cancel what a test has left running: the compute has two nodes only."""
     yield
-    for run in emulator.call("GET", "/_emulator/runs").json()["value"]:
+    for run in emulator.control("GET", "runs").json()["value"]:
         if run["status"] not in {"Completed", "Failed", "Canceled"}:
             emulator.call("POST", run["cancelUri"])
 

@@ -113,6 +113,11 @@ class EmulatorProcess:
         headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
         return requests.request(method, url, headers=headers, timeout=60, **options)
 
+    def control(self, method: str, switch: str, **options: Any) -> requests.Response:
+        """Call one of the emulator's own switches: `faults`, `throttle`, `speed`, `runs`."""
+        headers = {"X-Emulator-Control": "1"}
+        return requests.request(method, f"{self.url}/_emulator/{switch}", headers=headers, timeout=30, **options)
+
     def arm(self, method: str, path: str = "", **options: Any) -> requests.Response:
         """Call a path below the workspace on Resource Manager."""
         params = {"api-version": "2023-10-01", **options.pop("params", {})}

@@ -26,6 +26,7 @@ from airflow_azml.client.workspace import Routing, Workspace
 from airflow_azml.emulator import facts
 from airflow_azml.emulator.app import create_app
 from airflow_azml.emulator.emulator import Emulator
+from airflow_azml.emulator.host.known_hosts import KnownHosts
 
 BASE = "https://testserver"
 
@@ -64,7 +65,7 @@ class InProcess:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
+        return {"Authorization": f"Bearer {self.token}", "X-Emulator-Control": "1"}
 
     @contextmanager
     def client(self, api: Any = "v2") -> Iterator[AzureMLClient]:
@@ -118,6 +119,7 @@ def running(folder: Path) -> Iterator[InProcess]:
     emulator = Emulator(folder, pace, local_url="http://127.0.0.1:1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starlette would rather have httpx2
-        http = TestClient(create_app(emulator), base_url=BASE, follow_redirects=False)
+        known = KnownHosts(frozenset({"testserver"}), trust_forwarded=True)
+        http = TestClient(create_app(emulator, known), base_url=BASE, follow_redirects=False)
     with http:
         yield InProcess(emulator, http)

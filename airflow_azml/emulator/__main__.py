@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--speed", choices=["fast", "real"], default="fast", help="how long things take")
     parser.add_argument("--throttle", action="store_true", help="refuse what exceeds the request limits of Azure")
+    parser.add_argument(
+        "--allow-host", type=_host, action="append", default=[], metavar="NAME",
+        help="also answer for this host name; it stands in the certificate (can be repeated)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--trust-forwarded", action="store_true", default=os.environ.get("AZUREML_EMULATOR_TRUST_FORWARDED") == "1",
+        help="believe X-Forwarded-Host and X-Forwarded-Proto: only behind a proxy that sets them",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> None:
     from airflow_azml.emulator.connection import connection_line  # noqa: PLC0415 - `--help` answers without FastAPI
+    from airflow_azml.emulator.host.known_hosts import KnownHosts  # noqa: PLC0415 - likewise
     from airflow_azml.emulator.server import serve  # noqa: PLC0415 - likewise
 
     with ExitStack() as claims:
@@ -41,13 +52,20 @@ def _serve(options: argparse.Namespace) -> None:
         plain = claims.enter_context(listen(options.host, options.port, "--port"))
         tls = options.tls_port and claims.enter_context(listen(options.host, options.tls_port, "--tls-port"))
         print(connection_line(options.host, options.port, options.tls_port, options.data), flush=True)
-        serve(options.host, plain, options.data, tls, options.speed, throttle=options.throttle)
+        known = KnownHosts.of_server(options.host, options.allow_host, trust_forwarded=options.trust_forwarded)
+        serve(options.host, plain, options.data, tls or None, known, speed=options.speed, throttle=options.throttle)
 
 
 def _port(text: str) -> int:
     if text.isdecimal() and int(text) in range(1, 65536):
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port: they are 1 to 65535")
+
+
+def _host(text: str) -> str:
+    if re.fullmatch(r"[a-z0-9_.-]+|[0-9a-f:.]+", text, re.ASCII | re.IGNORECASE):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not a host name or an address: give it without scheme and port")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
 from airflow_azml.emulator import facts
 from airflow_azml.emulator.emulator import Emulator
 from airflow_azml.emulator.faults import Fault, plane_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 API_VERSIONS = (
     "2018-11-19", "2019-05-01", "2019-06-01", "2019-11-01", "2020-04-01", "2020-06-01", "2020-08-01", "2021-01-01",
@@ -30,10 +27,7 @@ def _world(request: Request) -> Emulator:
 
 def base_url(request: Request) -> str:
     """Scheme and host as the caller sees them, so that every URL handed out leads back the same way."""
-    headers: Mapping[str, str] = request.headers
-    scheme = headers.get("x-forwarded-proto", request.url.scheme).split(",")[0].strip()
-    host = headers.get("x-forwarded-host", headers.get("host", request.url.netloc)).split(",")[0].strip()
-    return f"{scheme}://{host}"
+    return str(request.state.base)
 
 
 def _claims(request: Request) -> dict[str, Any]:

@@ -16,7 +16,7 @@ REGIONAL = f"{facts.LOCATION}.api.azureml.ms"
 BLOBS = f"{facts.STORAGE_ACCOUNT}.blob.core.windows.net"
 SCORING = f"{facts.LOCATION}.inference.ml.azure.com"
 OF_AZURE = re.compile(
-    r"login\.microsoftonline\.com|management\.azure\.com"
+    r"login\.microsoftonline\.com|management\.azure\.com|ml\.azure\.com"
     r"|[\w-]+\.(?:api\.azureml\.ms|blob\.core\.windows\.net|[\w-]+\.inference\.ml\.azure\.com)",
     re.ASCII | re.IGNORECASE,
 )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 
     from airflow_azml.emulator.emulator import Emulator
+    from airflow_azml.emulator.host.known_hosts import KnownHosts
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
@@ -40,8 +41,11 @@ BLOB_HOST = re.compile(r"^(?P<account>[a-z0-9]+)\.blob\.")
 SCORING_HOST = re.compile(r"^(?P<endpoint>[a-z][a-z0-9-]*)\.[a-z0-9-]+\.inference\.")
 
 
-def create_app(emulator: Emulator) -> FastAPI:
-    """Build the application over an emulator; its lifespan starts and stops the emulator."""
+def create_app(emulator: Emulator, hosts: KnownHosts) -> FastAPI:
+    """Build the application over an emulator; its lifespan starts and stops the emulator.
+
+    :param hosts: the hosts that it answers for.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -60,7 +64,7 @@ def create_app(emulator: Emulator) -> FastAPI:
     app.state.emulator = emulator
     app.state.chaos = Chaos()
     app.add_middleware(FaultInjection, chaos=app.state.chaos, answer=_answer_fault)
-    app.add_middleware(_Envoy)
+    app.add_middleware(_Envoy, hosts=hosts)
     app.add_exception_handler(Fault, _answer_fault)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_unread)
@@ -70,27 +74,32 @@ def create_app(emulator: Emulator) -> FastAPI:
 
 
 class _Envoy:
-    """Rewrites what comes in to the one spelling the routes know, and signs what goes out."""
+    """Refuses unknown hosts, rewrites paths to the one spelling that the routes know, and signs what goes out."""
 
-    def __init__(self, app: Application) -> None:
-        self._app = app
+    def __init__(self, app: Application, hosts: KnownHosts) -> None:
+        self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get("x-forwarded-host") or headers.get("host", "")
-        scope["path"] = canonical_path(scope["path"], host)
         request_id = str(uuid.uuid4())
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
 
         async def signed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                left = scope["state"].get("left") or ("reads", 249)
+                left = state.get("left") or ("reads", 249)
                 message["headers"] = [*message["headers"], *_service_headers(request_id, headers, *left)]
             await send(message)
 
+        try:
+            state["base"] = self._hosts.base_url(scope)
+        except Fault as fault:
+            await _answer_fault(Request(scope), fault)(scope, receive, signed)
+            return
+        scope["path"] = canonical_path(scope["path"], state["base"].partition("://")[2])
         await self._app(scope, receive, signed)
 
 
@@ -120,7 +129,7 @@ def _service_headers(request_id: str, headers: dict[str, str], kind: str, left: 
 def _answer_fault(request: Request, error: Exception) -> Response:
     if not isinstance(error, Fault):
         raise error
-    plane = faults.plane_of(request.url.path)
+    plane = faults.plane_of(request.scope["path"])
     if plane == "blob":
         headers = {**error.headers, "x-ms-error-code": error.code}
         return Response(faults.xml_envelope(error), error.status, headers, media_type="application/xml")
@@ -137,5 +146,5 @@ def _answer_unread(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code in NO_ROUTE:
-        return _answer_fault(request, faults.not_implemented(request.method, request.url.path))
+        return _answer_fault(request, faults.not_implemented(request.method, request.scope["path"]))
     return _answer_fault(request, Fault(error.status_code, "ValidationError", error.detail))

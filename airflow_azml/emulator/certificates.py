@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 HOSTS = (
@@ -31,8 +32,11 @@ HOSTS = (
 LIFETIME = timedelta(days=365)
 
 
-def ensure_certificates(folder: Path, host: str) -> tuple[Path, Path]:
-    """Make what is missing in the folder and return the paths of the server's certificate chain and key."""
+def ensure_certificates(folder: Path, hosts: Iterable[str]) -> tuple[Path, Path]:
+    """Make what is missing in the folder and return the paths of the server's certificate chain and key.
+
+    :param hosts: names and addresses for the server's certificate, beside loopback and Azure's own names.
+    """
     authority_path, authority_key_path = folder / "ca.pem", folder / "ca-key.pem"
     if not (authority_path.exists() and authority_key_path.exists()):
         _make_authority(authority_path, authority_key_path)
@@ -42,10 +46,7 @@ def ensure_certificates(folder: Path, host: str) -> tuple[Path, Path]:
         raise TypeError(f"{authority_key_path} does not hold the key that this emulator made")
     certificate_path, key_path = folder / "server.pem", folder / "server-key.pem"
     key = ec.generate_private_key(ec.SECP256R1())
-    names: list[x509.GeneralName] = [x509.DNSName(name) for name in HOSTS]
-    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in sorted({"127.0.0.1", "::1", *_ip(host)})]
-    if not _ip(host) and host not in HOSTS:
-        names.append(x509.DNSName(host))
+    names = [_general_name(host) for host in dict.fromkeys([*HOSTS, "127.0.0.1", "::1", *sorted(hosts)])]
     certificate = (
         _builder("airflow-azml emulator", authority.subject, key.public_key())
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -117,9 +118,8 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     )
 
 
-def _ip(host: str) -> set[str]:
+def _general_name(host: str) -> x509.GeneralName:
     try:
-        ipaddress.ip_address(host)
+        return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        return set()
-    return {host}
+        return x509.DNSName(host)

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from airflow_azml.emulator.host.known_hosts import KnownHosts
+
 
 def serve(
-    host: str, plain: Socket, data: Path, tls: Socket | None = None, speed: str = "fast", *, throttle: bool = False
+    host: str, plain: Socket, data: Path, tls: Socket | None, known: KnownHosts, *, speed: str, throttle: bool
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -32,6 +34,7 @@ def serve(
     :param plain: where to serve plain HTTP.
     :param data: folder of the state.
     :param tls: where to serve HTTPS; nowhere when absent.
+    :param known: the hosts that it answers for; they stand in the certificate.
     :param speed: `fast` or `real`.
     :param throttle: refuse what exceeds Azure's request limits.
     """
@@ -39,10 +42,10 @@ def serve(
     local_url = f"http://{address_of(host)}:{plain.getsockname()[1]}"
     emulator = Emulator(data, PACES[speed], local_url)
     emulator.throttle.limit(PUBLISHED if throttle else {})
-    app = create_app(emulator)
+    app = create_app(emulator, known)
     servers = {_Server(_config(app, lifespan="on")): plain}
     if tls is not None:
-        servers[_Server(_config(app, lifespan="off", tls=ensure_certificates(emulator.data, host)))] = tls
+        servers[_Server(_config(app, lifespan="off", tls=ensure_certificates(emulator.data, known.names)))] = tls
     for server in servers:
         app.state.chaos.watch(server.server_state.connections)
     asyncio.run(_run(servers))
@@ -67,7 +70,7 @@ def _config(app: FastAPI, *, lifespan: str, tls: tuple[Path, Path] | None = None
     certificate, key = (str(tls[0]), str(tls[1])) if tls else (None, None)
     return uvicorn.Config(
         app, lifespan=lifespan, log_level="warning", access_log=False,  # type: ignore[arg-type]
-        timeout_graceful_shutdown=5, ssl_certfile=certificate, ssl_keyfile=key,
+        proxy_headers=False, timeout_graceful_shutdown=5, ssl_certfile=certificate, ssl_keyfile=key,
     )  # fmt: skip
 
 

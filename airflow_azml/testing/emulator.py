@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 START, STOP, CALL = 60, 30, 30  # seconds
+CONTROL = {"X-Emulator-Control": "1"}  # what the emulator's own routes need
 
 
 class EmulatorError(RuntimeError):
@@ -173,7 +174,7 @@ class AzureMLEmulator:
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         content = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, content, method=method)  # noqa: S310 - http, to ourselves
+        request = urllib.request.Request(self.url + path, content, CONTROL, method=method)  # noqa: S310 - http, to ourselves
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through the user's proxy
         try:
             with direct.open(request, timeout=CALL) as answer:

@@ -48,8 +48,8 @@ def test_an_endpoint_has_no_scoring_uri_before_it_is_created(emulator, until):
     assert answer.headers["Location"]
     assert answer.headers["Retry-After"]
     until(lambda: status(emulator, answer)["status"] == "Succeeded")
-    found = emulator.arm("GET", "/onlineEndpoints/BORN", headers={"X-Forwarded-Host": "elsewhere:1"}).json()
-    assert found["properties"]["scoringUri"] == "http://elsewhere:1/_score/born/score"
+    found = emulator.arm("GET", "/onlineEndpoints/BORN", headers={"Host": "elsewhere.localhost:1"}).json()
+    assert found["properties"]["scoringUri"] == "http://elsewhere.localhost:1/_score/born/score"
     assert "born" in [endpoint["name"] for endpoint in emulator.arm("GET", "/onlineEndpoints").json()["value"]]
 
 

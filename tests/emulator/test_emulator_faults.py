@@ -9,7 +9,7 @@ import requests
 from emulator_process import WORKSPACE
 
 GROUPS = f"{WORKSPACE.partition('/providers')[0].rpartition('/')[0]}"
-FAULTS, SPEED = "/_emulator/faults", "/_emulator/speed"
+FAULTS, SPEED = "faults", "speed"
 
 
 @pytest.fixture
@@ -17,16 +17,16 @@ def fault(emulator):
     """Ask for a fault; afterwards nothing is wrong any more."""
 
     def ask(**body):
-        answer = requests.post(emulator.url + FAULTS, json=body, timeout=10)
+        answer = emulator.control("POST", FAULTS, json=body)
         assert answer.status_code == 201, answer.text
         return answer.json()
 
     yield ask
-    assert requests.delete(emulator.url + FAULTS, timeout=10).status_code == 204
+    assert emulator.control("DELETE", FAULTS).status_code == 204
 
 
 def met(emulator):
-    return [(row["times"], row["met"]) for row in requests.get(emulator.url + FAULTS, timeout=10).json()["value"]]
+    return [(row["times"], row["met"]) for row in emulator.control("GET", FAULTS).json()["value"]]
 
 
 def test_the_next_calls_are_answered_with_an_error(emulator, fault):
@@ -120,7 +120,7 @@ def test_a_call_is_delayed(emulator, fault):
 def test_an_upload_is_reset_under_way(emulator, fault):
     """A large body that is still being sent: the connection goes, the emulator lives."""
     fault(method="PUT", path="/_blob/", connection="reset")
-    head = b"PUT /_blob/azuremllocal/c/b HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
+    head = b"PUT /_blob/azuremllocal/c/b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
         raw.sendall(head + b"x" * 1000)
         with pytest.raises(ConnectionError):
@@ -143,7 +143,7 @@ def test_an_upload_is_reset_under_way(emulator, fault):
 )
 def test_a_fault_that_makes_no_sense_is_refused(emulator, body, reason):
     """With the reason, and nothing goes wrong."""
-    answer = requests.post(emulator.url + FAULTS, json=body, timeout=10)
+    answer = emulator.control("POST", FAULTS, json=body)
     assert answer.status_code == 400
     assert reason in answer.text
     assert met(emulator) == []
@@ -151,13 +151,17 @@ def test_a_fault_that_makes_no_sense_is_refused(emulator, body, reason):
 
 def test_the_pace_changes_at_run_time(fresh_emulator, until):
     """A compute that took a second takes as long as the test says, and clients are told to wait differently."""
-    url = fresh_emulator.url + SPEED
-    assert requests.get(url, timeout=10).json() == {"retryAfter": 1, "compute": 1.0, "node": 1.0, "endpoint": 0.5}
-    assert requests.post(url, json={"speed": "real", "endpoint": 0}, timeout=10).json()["endpoint"] == 0
+    assert fresh_emulator.control("GET", SPEED).json() == {
+        "retryAfter": 1,
+        "compute": 1.0,
+        "node": 1.0,
+        "endpoint": 0.5,
+    }
+    assert fresh_emulator.control("POST", SPEED, json={"speed": "real", "endpoint": 0}).json()["endpoint"] == 0
     body = {"computeType": "AmlCompute", "properties": {"vmSize": "x", "scaleSettings": {"maxNodeCount": 1}}}
     answer = fresh_emulator.arm("PUT", "/computes/slow", json={"location": "eastus", "properties": body})
     assert answer.headers["Retry-After"] == "10"
-    requests.post(url, json={"speed": "fast", "compute": 0}, timeout=10)
+    fresh_emulator.control("POST", SPEED, json={"speed": "fast", "compute": 0})
     fresh_emulator.arm("PUT", "/computes/quick", json={"location": "eastus", "properties": body})
 
     def state(name):
@@ -166,4 +170,4 @@ def test_the_pace_changes_at_run_time(fresh_emulator, until):
     until(lambda: state("quick") == "Succeeded")
     assert state("slow") == "Creating"
     for wrong in ({"speed": "warp"}, {"compute": "soon"}, {"retryAfter": 0.5}, {"tick": 0}):
-        assert requests.post(url, json=wrong, timeout=10).status_code == 400
+        assert fresh_emulator.control("POST", SPEED, json=wrong).status_code == 400

@@ -1,4 +1,4 @@
-"""How requests find their way and answers lead back: casing, slashes, hosts, proxies, correlation, malformed bodies."""
+"""How requests find their way and answers lead back: casing, slashes, hosts, correlation, malformed bodies."""
 
 from __future__ import annotations
 
@@ -42,23 +42,20 @@ def test_paths_are_read_in_any_spelling_and_answered_in_one(emulator, path):
 
 
 def test_urls_lead_back_the_way_the_caller_came(emulator):
-    """Host and X-Forwarded-* decide the scheme and host of discovery URL, operation URL and nextLink."""
-    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "azure.example:8443"}
-    base = "https://azure.example:8443"
-    discovery = emulator.arm("GET", headers=forwarded).json()["properties"]["discoveryUrl"]
+    """The Host decides the host of discovery URL, operation URL and nextLink."""
+    by_name, base = {"Host": "azure.localhost:8443"}, "http://azure.localhost:8443"
+    discovery = emulator.arm("GET", headers=by_name).json()["properties"]["discoveryUrl"]
     assert discovery == f"{base}/discovery"
     for name in ("way-a", "way-b"):
-        answer = emulator.arm("PUT", f"/computes/{name}", json=CLUSTER, headers=forwarded)
+        answer = emulator.arm("PUT", f"/computes/{name}", json=CLUSTER, headers=by_name)
         assert answer.headers["Azure-AsyncOperation"].startswith(f"{base}/subscriptions/")
-    page = emulator.arm("GET", "/computes", params={"$top": 1}, headers=forwarded).json()
+    page = emulator.arm("GET", "/computes", params={"$top": 1}, headers=by_name).json()
     assert page["nextLink"].startswith(f"{base}{WORKSPACE}/computes?")
     by_host = emulator.arm("GET", headers={"Host": "management.azure.com"}).json()
     assert by_host["properties"]["discoveryUrl"] == "http://eastus.api.azureml.ms/discovery"
-    nonsense = emulator.arm("GET", headers={"X-Forwarded-Host": "[::1"}).json()
-    assert nonsense["properties"]["discoveryUrl"] == "http://[::1/discovery"
 
 
-def test_any_host_is_served_by_path(emulator):
+def test_every_known_host_is_served_by_path(emulator):
     """The same path answers the same under every host name of the service."""
     for host in ("management.azure.com", "eastus.api.azureml.ms", "localhost:1", "login.microsoftonline.com"):
         assert emulator.arm("GET", headers={"Host": host}).status_code == 200

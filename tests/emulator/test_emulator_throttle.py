@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import requests
 from emulator_process import EmulatorProcess
 
 from airflow_azml.emulator.faults import Fault
 from airflow_azml.emulator.throttle import PUBLISHED, Limit, Throttle
 
-THROTTLE, FAULTS = "/_emulator/throttle", "/_emulator/faults"
+THROTTLE, FAULTS = "throttle", "faults"
 
 
 @pytest.fixture
@@ -17,13 +16,13 @@ def limits(emulator: EmulatorProcess):
     """Limit requests; afterwards there is no limit any more."""
 
     def limit(**body):
-        answer = requests.post(emulator.url + THROTTLE, json=body, timeout=10)
+        answer = emulator.control("POST", THROTTLE, json=body)
         assert answer.ok, answer.text
         return answer.json()["limits"]
 
     yield limit
-    requests.delete(emulator.url + FAULTS, timeout=10)
-    assert requests.get(emulator.url + THROTTLE, timeout=10).json() == {"limits": {}, "refused": 0}
+    emulator.control("DELETE", FAULTS)
+    assert emulator.control("GET", THROTTLE).json() == {"limits": {}, "refused": 0}
 
 
 def test_a_bucket_is_emptied_and_refilled():
@@ -62,7 +61,7 @@ def test_resource_manager_refuses_and_says_what_is_left(emulator, limits):
     assert gone.status_code != 429
     assert gone.headers["x-ms-ratelimit-remaining-subscription-deletes"] == "0"
     assert emulator.regional("GET", "history/v1.0", "/runs/none").status_code == 404
-    assert requests.get(emulator.url + THROTTLE, timeout=10).json()["refused"] == 1
+    assert emulator.control("GET", THROTTLE).json()["refused"] == 1
 
 
 def test_the_regional_services_have_a_bucket_of_their_own(emulator, limits):
@@ -78,8 +77,8 @@ def test_the_regional_services_have_a_bucket_of_their_own(emulator, limits):
 @pytest.mark.parametrize("body", [{"reads": {"bucket": 0}}, {"writes": {"perSecond": 0}}, {"reads": 5}, {"all": {}}])
 def test_a_limit_that_makes_no_sense_is_refused(emulator, body):
     """And nothing is limited."""
-    assert requests.post(emulator.url + THROTTLE, json=body, timeout=10).status_code == 400
-    assert requests.get(emulator.url + THROTTLE, timeout=10).json()["limits"] == {}
+    assert emulator.control("POST", THROTTLE, json=body).status_code == 400
+    assert emulator.control("GET", THROTTLE).json()["limits"] == {}
 
 
 def test_limits_from_the_start(tmp_path):
@@ -87,6 +86,6 @@ def test_limits_from_the_start(tmp_path):
     emulator = EmulatorProcess(tmp_path / "data")
     emulator.start("--throttle")
     try:
-        assert requests.get(emulator.url + THROTTLE, timeout=10).json()["limits"].keys() == PUBLISHED.keys()
+        assert emulator.control("GET", THROTTLE).json()["limits"].keys() == PUBLISHED.keys()
     finally:
         emulator.stop()

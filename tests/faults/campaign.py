@@ -126,7 +126,7 @@ class Campaign:
     def left(self) -> Left:
         """Return what is there, as the emulator itself tells it."""
         runs: dict[str, list[dict[str, Any]]] = {}
-        for run in self.emulator.call("GET", "/_emulator/runs").json()["value"]:
+        for run in self.emulator.control("GET", "runs").json()["value"]:
             runs.setdefault(run["experimentName"], []).append(run)
         names = [model["name"] for model in self._values("/models")]
         return Left(

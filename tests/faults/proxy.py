@@ -162,7 +162,7 @@ def certificate(emulator_data: Path, folder: Path) -> tuple[Path, Path]:
     folder.mkdir(exist_ok=True)
     for name in ("ca.pem", "ca-key.pem"):
         shutil.copy(emulator_data / name, folder / name)
-    return ensure_certificates(folder, "127.0.0.1")
+    return ensure_certificates(folder, [])
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ import uuid
 from datetime import timedelta
 
 import pytest
-import requests
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_azml.hooks.azureml import AzureMLHook
@@ -33,7 +32,7 @@ def killed_and_tried_again(airflow, emulator):
 
     def killed_and_tried_again(operator, method, path, deferrable, **fields):
         fault = {"method": method, "path": path, "delay": LONG, "afterWork": True}
-        requests.post(f"{emulator.url}/_emulator/faults", json=fault, timeout=10).raise_for_status()
+        emulator.control("POST", "faults", json=fault).raise_for_status()
         fields |= {"retries": 1, "task_id": "create"}
         killed = airflow.run(operator, execution_timeout=timedelta(seconds=4), **fields)
         assert isinstance(killed.error, AirflowTaskTimeout), killed.error

@@ -146,7 +146,7 @@ def test_a_task_that_is_killed_while_it_submits_leaves_nothing_running(
 ):
     """The POST is broken off: if the service had understood it by then, its run is seen canceled."""
     fault = {"path": "/startrun", "method": "POST", "delay": 5, "afterWork": after_work}
-    emulator.call("POST", "/_emulator/faults", json=fault).raise_for_status()
+    emulator.control("POST", "faults", json=fault).raise_for_status()
     fields = project(SLEEPS)
     outcome = start(fields, execution_timeout=timedelta(seconds=3))
     assert isinstance(outcome.error, AirflowTaskTimeout)
@@ -228,7 +228,7 @@ def test_a_task_that_is_killed_before_it_submits_starts_nothing(start, project, 
     real = targets.look
     monkeypatch.setattr(targets, "look", look)
     outcome = start(fields)
-    every = emulator.call("GET", "/_emulator/runs").json()["value"]
+    every = emulator.control("GET", "runs").json()["value"]
     assert [run for run in every if run["experimentName"] == fields["experiment_name"]] == []
     assert "its task was killed before it was started" in str(outcome.error)
 
@@ -315,7 +315,7 @@ def test_a_run_that_is_being_cancelled_is_not_adopted(start, project, emulator, 
     fields = {**project(IGNORES_TERM), "wait_for_completion": False}
     first = start(fields).result["run_id"]
     wait_until(lambda: runs(fields)[first] == "Running")
-    (run,) = (one for one in emulator.call("GET", "/_emulator/runs").json()["value"] if one["runId"] == first)
+    (run,) = (one for one in emulator.control("GET", "runs").json()["value"] if one["runId"] == first)
     emulator.call("POST", run["cancelUri"]).raise_for_status()
     assert runs(fields)[first] == "CancelRequested"
     assert start(fields, try_number=2).result["run_id"] != first

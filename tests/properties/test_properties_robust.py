@@ -48,7 +48,7 @@ VALUES = [
 HEADERS = [
     "Range", "x-ms-range", "If-None-Match", "If-Match", "Content-Type", "Content-MD5", "x-ms-blob-type", "x-ms-version",
     "x-ms-meta-a", "x-ms-blob-content-md5", "x-ms-blob-content-type", "x-ms-date", "x-ms-client-request-id", "Accept",
-    "X-Forwarded-Proto", "X-Forwarded-Host", "Host", "azureml-model-deployment", "Authorization",
+    "X-Forwarded-Proto", "X-Forwarded-Host", "Host", "Origin", "azureml-model-deployment", "Authorization",
     "x-ms-correlation-request-id",
 ]  # fmt: skip
 HEADER_VALUES = [
@@ -187,6 +187,6 @@ def test_no_request_is_answered_500(site, route):
         method, url, headers, body = request
         encoded_headers = {name: value.encode("latin-1") for name, value in {**site.headers, **headers}.items()}
         check(site.http.request(method, url, headers=encoded_headers, content=body), method)
-        site.http.delete("/_emulator/faults")
+        site.http.delete("/_emulator/faults", headers=site.headers)
 
     holds()

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import requests
 
 PAGE = Path(__file__).parents[2] / "docs" / "retries.md"
 
@@ -23,7 +22,7 @@ def tasks():
 def test_the_example_is_retried_as_the_page_says(tasks, airflow, emulator):
     """A full quota brings the compute back in twenty minutes; a folder that is missing fails the run at once."""
     fault = {"method": "PUT", "path": "/computes/cheap", "status": 400, "code": "ClusterCoreQuotaReached"}
-    requests.post(f"{emulator.url}/_emulator/faults", json=fault, timeout=10).raise_for_status()
+    emulator.control("POST", "faults", json=fault).raise_for_status()
     refused = airflow.run_task(tasks["compute"], max_tries=tasks["compute"].retries)
     assert (refused.state, refused.message.retry_delay_seconds // 60) in [("up_for_retry", 20), ("up_for_retry", 21)]
     created = airflow.run_task(tasks["compute"], try_number=2, max_tries=tasks["compute"].retries)

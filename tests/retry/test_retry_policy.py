@@ -7,7 +7,6 @@ import sys
 from datetime import timedelta
 
 import pytest
-import requests
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import AirflowFailException
@@ -82,10 +81,10 @@ def fault(emulator):
     """Let calls go wrong as asked for, until the test has ended."""
 
     def fault(**fields):
-        requests.post(f"{emulator.url}/_emulator/faults", json=fields, timeout=10).raise_for_status()
+        emulator.control("POST", "faults", json=fields).raise_for_status()
 
     yield fault
-    requests.delete(f"{emulator.url}/_emulator/faults", timeout=10)
+    emulator.control("DELETE", "faults")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 
 import pytest
-import requests
 from emulator_process import EmulatorProcess, wait_until
 
 from airflow_azml.client.lifecycle import Kind, Target
@@ -36,9 +35,9 @@ def run_ids(emulator: EmulatorProcess) -> list[str]:
 def throttled(emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatorProcess]:
     """The emulator with Azure's limits, and a tight one for the run history; a connection leads to it."""
     monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection())
-    requests.post(f"{emulator.url}/_emulator/throttle", json={"regional": TIGHT}, timeout=10).raise_for_status()
+    emulator.control("POST", "throttle", json={"regional": TIGHT}).raise_for_status()
     yield emulator
-    requests.delete(f"{emulator.url}/_emulator/faults", timeout=10)
+    emulator.control("DELETE", "faults")
 
 
 def complete(emulator: EmulatorProcess, run_ids: list[str]) -> None:
@@ -55,7 +54,7 @@ async def verdict(run_id: str, interval: float = INTERVAL) -> str:
 
 def test_our_own_rate_is_never_refused(throttled, run_ids):
     """Ten thousand triggers look at their runs again and again, all see what ends, and no request was one too many."""
-    limits = requests.get(f"{throttled.url}/_emulator/throttle", timeout=10).json()["limits"]
+    limits = throttled.control("GET", "throttle").json()["limits"]
     assert (limits["reads"], limits["regional"]) == ({"bucket": 250, "perSecond": 25}, TIGHT)
     ending = run_ids[:: RUNS // ENDING]
 
@@ -72,7 +71,7 @@ def test_our_own_rate_is_never_refused(throttled, run_ids):
         return ended
 
     assert asyncio.run(wait()) == ENDING * ["done"]
-    assert requests.get(f"{throttled.url}/_emulator/throttle", timeout=10).json()["refused"] == 0
+    assert throttled.control("GET", "throttle").json()["refused"] == 0
 
 
 def test_retry_after_is_waited_once_for_all(emulator, monkeypatch, run_ids):
@@ -81,7 +80,7 @@ def test_retry_after_is_waited_once_for_all(emulator, monkeypatch, run_ids):
     client = AzureMLHook().client
     client.runs.get(run_ids[0])
     fault = {"path": "batchrundata", "status": 429, "retryAfter": 3, "times": 1}
-    requests.post(f"{emulator.url}/_emulator/faults", json=fault, timeout=10).raise_for_status()
+    emulator.control("POST", "faults", json=fault).raise_for_status()
     ending = run_ids[-500:]
     complete(emulator, ending)
 
@@ -100,7 +99,7 @@ def test_retry_after_is_waited_once_for_all(emulator, monkeypatch, run_ids):
 
 
 def faults_met(emulator: EmulatorProcess) -> int:
-    listed = requests.get(f"{emulator.url}/_emulator/faults", timeout=10).json()["value"]
+    listed = emulator.control("GET", "faults").json()["value"]
     return sum(fault["met"] for fault in listed)
 
 
@@ -120,4 +119,4 @@ def test_many_computes_do_not_use_up_resource_managers_reads(throttled):
             assert 0 < asked <= (time.monotonic() - began) / LEAST_GAP + 1
 
     asyncio.run(wait())
-    assert requests.get(f"{throttled.url}/_emulator/throttle", timeout=10).json()["refused"] == 0
+    assert throttled.control("GET", "throttle").json()["refused"] == 0

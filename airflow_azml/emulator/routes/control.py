@@ -1,6 +1,6 @@
 """The emulator's own switches, for tests: what goes wrong, what is refused, how long things take, what was run.
 
-They take no token, and no fault applies to them.
+They take no token, and no fault applies to them. They need a header that no web page of another host can send.
 """
 
 from __future__ import annotations
@@ -8,18 +8,27 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from airflow_azml.emulator.access import Base, World
 from airflow_azml.emulator.chaos import CONTROL, Chaos, Trouble
 from airflow_azml.emulator.facts import PACES, Pace
-from airflow_azml.emulator.faults import bad_request
+from airflow_azml.emulator.faults import Fault, bad_request
 from airflow_azml.emulator.run_json import run_json
 from airflow_azml.emulator.throttle import PUBLISHED, Limit
 from airflow_azml.emulator.wire import JsonObject, known_members, pick, pick_object, pick_text, router
 
-routes = router(CONTROL)
+HEADER = "X-Emulator-Control"
+
+
+async def _from_a_program(request: Request) -> None:
+    """Refuse what a web page could send: a browser asks before it sends a header of this kind to another host."""
+    if not request.headers.get(HEADER):
+        raise Fault(403, "HeaderRequired", f"The emulator's own routes need the header '{HEADER}: 1'.", target=HEADER)
+
+
+routes = router(CONTROL, (Depends(_from_a_program),))
 MEMBERS = ("method", "path", "times", "status", "code", "message", "retryAfter", "delay", "connection", "afterWork")
 SECONDS = {"retryAfter": "retry_after", "compute": "compute", "node": "node", "endpoint": "endpoint"}
 MOST = 1_000_000  # calls, or seconds
