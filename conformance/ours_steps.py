@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import tempfile
 import zipfile
@@ -98,7 +99,7 @@ def submit() -> None:
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_bytes(data)
     cloud = CLOUDS["AzureCloud"]
-    tokens = ClientSecret("00000000-0000-0000-0000-000000000001", "local", "local", cloud)
+    tokens = ClientSecret("00000000-0000-0000-0000-000000000001", "local", os.environ["EMULATOR_SECRET"], cloud)
     workspace = Workspace("00000000-0000-0000-0000-000000000000", "local", "local")
     with AzureMLClient(workspace, tokens, cloud) as client, Bundle(project, entry_script="main.py") as bundle:
         client.computes.create(COMPUTE, SPEC)

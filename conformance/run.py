@@ -7,6 +7,7 @@ with how many steps each SDK passed, and exits with 1 unless all have.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -30,6 +31,7 @@ HERE = Path(__file__).parent
 CACHE = HERE.parent / ".cache" / "conformance"
 PACKAGES = {"v1": ["azureml-core==1.61.*"], "v2": ["azure-ai-ml==1.35.2", "azure-identity"]}
 START_SECONDS = 60
+SECRET = secrets.token_urlsafe(30)
 
 
 def main(sdks: list[str]) -> int:
@@ -79,6 +81,7 @@ def _run(command: list[str | Path], home: Path, proxy: str, authority: str) -> R
         "HOME": str(home),
         "PYTHONUNBUFFERED": "1",
         "HTTPS_PROXY": proxy,
+        "EMULATOR_SECRET": SECRET,
         "REQUESTS_CA_BUNDLE": authority,
         "SSL_CERT_FILE": authority,
     }
@@ -116,7 +119,9 @@ def _emulator(data: Path) -> Iterator[int]:
     """Run an emulator and yield its HTTPS port."""
     port, tls_port = _free_port(), _free_port()
     options = ["--port", str(port), "--tls-port", str(tls_port), "--data", str(data)]
-    process = subprocess.Popen([sys.executable, "-m", "airflow_azml.emulator", *options], stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "airflow_azml.emulator", *options]
+    environment = {**os.environ, "AZUREML_EMULATOR_SECRET": SECRET}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
     try:
         _wait_for(f"http://127.0.0.1:{port}/health", process)
         yield tls_port

@@ -21,7 +21,7 @@ from azureml.exceptions import ActivityFailedException, ModelPathNotFoundExcepti
 from steps import Steps, alive, raises, wait_until
 
 step = Steps("v1 SDK")
-AUTH = ServicePrincipalAuthentication("00000000-0000-0000-0000-000000000001", "local", "local")
+AUTH = ServicePrincipalAuthentication("00000000-0000-0000-0000-000000000001", "local", os.environ["EMULATOR_SECRET"])
 FOLDER = Path(tempfile.mkdtemp(dir=Path.cwd()))  # a model is registered from below the working directory only
 COMPUTE = "cpu-cluster"
 TRAIN = """

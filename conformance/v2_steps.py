@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from steps import Steps, alive, raises, wait_until
 step = Steps("v2 SDK")
 FOLDER = Path(tempfile.mkdtemp(dir=Path.cwd()))
 COMPUTE, ENDPOINT = "cpu-cluster", "machine-failure"
-CREDENTIAL = ClientSecretCredential("00000000-0000-0000-0000-000000000001", "local", "local")
+CREDENTIAL = ClientSecretCredential("00000000-0000-0000-0000-000000000001", "local", os.environ["EMULATOR_SECRET"])
 CLIENT = MLClient(CREDENTIAL, "00000000-0000-0000-0000-000000000000", "local", "local")
 WEIGHTS = {"slope": 2.0, "offset": 1.0}
 SCORE = """

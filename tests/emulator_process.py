@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -42,6 +44,7 @@ class EmulatorProcess:
     data: Path
     port: int = field(default_factory=free_port)
     tls_port: int = field(default_factory=free_port)
+    secret: str = field(default_factory=lambda: secrets.token_hex(20))
     process: subprocess.Popen[bytes] | None = None
     _token: str = ""
 
@@ -65,15 +68,16 @@ class EmulatorProcess:
             "resource_manager_url": self.tls_url,
             "ca_bundle": str(self.data / "ca.pem"),
         }
-        top = {"conn_type": "azureml", "login": "local", "password": "local"}
+        top = {"conn_type": "azureml", "login": "local", "password": self.secret}
         top |= {name: changes.pop(name) for name in ("login", "password") if name in changes}
         return json.dumps({**top, "extra": {**extra, **changes}})
 
     def start(self, *options: str) -> EmulatorProcess:
         command = [sys.executable, "-m", "airflow_azml.emulator", "--port", str(self.port)]
         command += ["--tls-port", str(self.tls_port), "--data", str(self.data), *options]
+        environment = {**os.environ, "AZUREML_EMULATOR_SECRET": self.secret}
         with (self.data.parent / "emulator.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         for _ in range(300):
             try:
                 if requests.get(f"{self.url}/health", timeout=5).ok:
@@ -97,15 +101,15 @@ class EmulatorProcess:
     @property
     def token(self) -> str:
         if not self._token:
-            form = {
-                "grant_type": "client_credentials",
-                "client_id": "local",
-                "client_secret": "local",
-                "scope": "https://management.azure.com/.default",
-            }
-            answer = requests.post(f"{self.url}/local/oauth2/v2.0/token", data=form, timeout=10)
-            self._token = answer.json()["access_token"]
+            self._token = self.sign_in("https://management.azure.com")
         return self._token
+
+    def sign_in(self, audience: str) -> str:
+        """Return a new token for a service."""
+        form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": self.secret}
+        form["scope"] = f"{audience}/.default"
+        answer = requests.post(f"{self.url}/local/oauth2/v2.0/token", data=form, timeout=10)
+        return str(answer.json()["access_token"])
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         """Call a path (or an absolute URL that the emulator handed out) with a valid token."""

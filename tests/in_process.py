@@ -29,6 +29,7 @@ from airflow_azml.emulator.emulator import Emulator
 from airflow_azml.emulator.host.known_hosts import KnownHosts
 
 BASE = "https://testserver"
+SECRET = "in-process-secret"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class _Bridge(BaseAdapter):
 def running(folder: Path) -> Iterator[InProcess]:
     """Start an emulator in which nothing takes time."""
     pace = facts.Pace(tick=0.02, retry_after=0, compute=0, node=0, endpoint=0)
-    emulator = Emulator(folder, pace, local_url="http://127.0.0.1:1")
+    emulator = Emulator(folder, pace, local_url="http://127.0.0.1:1", client_secret=SECRET)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # starlette would rather have httpx2
         known = KnownHosts(frozenset({"testserver"}), trust_forwarded=True)

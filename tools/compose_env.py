@@ -9,11 +9,13 @@ import base64
 import json
 import secrets
 
+SECRET = secrets.token_urlsafe(30)
+
 # What `airflow-azml emulator` prints, seen from the other containers. Put your own workspace here for the real service.
 EMULATOR = {
     "conn_type": "azureml",
     "login": "local",
-    "password": "local",
+    "password": SECRET,
     "extra": {
         "cloud": "Custom",
         "authority_url": "https://emulator:8743",
@@ -32,6 +34,7 @@ VARIABLES = {
     "AIRFLOW_FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     "AIRFLOW_API_SECRET_KEY": secrets.token_hex(32),
     "AIRFLOW_JWT_SECRET": secrets.token_hex(64),
+    "AZUREML_EMULATOR_SECRET": SECRET,
     "AIRFLOW_CONN_AZUREML_DEFAULT": json.dumps(EMULATOR),
 }
 

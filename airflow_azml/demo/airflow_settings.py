@@ -41,8 +41,6 @@ def airflow_settings(home: Path, dags: Path, url: str) -> Mapping[str, str]:
         # A new or edited DAG file shows after seconds instead of minutes; those that stay as they are cost little.
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
-        # The emulator's secret is "local": masked, it would turn every `localhost` in the logs into `***host`.
-        "AIRFLOW__LOGGING__MIN_LENGTH_MASKED_SECRET": "6",
         # Without a host's name the api-server reads the log files itself and asks no log server: there is none, see
         # services.
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "builtins.str",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from airflow_azml.emulator.claims import ClaimError, listen, only_one
 
+SHORTEST_SECRET = 16  # characters
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the emulator's options; `airflow-azml emulator` has the same ones."""
@@ -20,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, default=Path(".azureml-emulator"), help="folder of its state (default: %(default)s)"
     )
+    parser.add_argument(
+        "--secret", type=_secret, default=os.environ.get("AZUREML_EMULATOR_SECRET", ""),
+        help="client secret to sign in with (default: one that is made for the folder); prefer the variable"
+        " AZUREML_EMULATOR_SECRET, because others on this machine can read a command line",
+    )  # fmt: skip
     parser.add_argument("--speed", choices=["fast", "real"], default="fast", help="how long things take")
     parser.add_argument("--throttle", action="store_true", help="refuse what exceeds the request limits of Azure")
     parser.add_argument(
@@ -51,15 +58,27 @@ def _serve(options: argparse.Namespace) -> None:
         claims.enter_context(only_one(options.data))
         plain = claims.enter_context(listen(options.host, options.port, "--port"))
         tls = options.tls_port and claims.enter_context(listen(options.host, options.tls_port, "--tls-port"))
-        print(connection_line(options.host, options.port, options.tls_port, options.data), flush=True)
+        line = connection_line(options.host, options.port, options.tls_port, options.data, options.secret)
+        print(line, flush=True)
         known = KnownHosts.of_server(options.host, options.allow_host, trust_forwarded=options.trust_forwarded)
-        serve(options.host, plain, options.data, tls or None, known, speed=options.speed, throttle=options.throttle)
+        serve(
+            options.host, plain, options.data, tls or None, known,
+            client_secret=options.secret, speed=options.speed, throttle=options.throttle,
+        )  # fmt: skip
 
 
 def _port(text: str) -> int:
     if text.isdecimal() and int(text) in range(1, 65536):
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port: they are 1 to 65535")
+
+
+def _secret(text: str) -> str:
+    if not text or len(text) >= SHORTEST_SECRET:
+        return text
+    raise argparse.ArgumentTypeError(
+        f"a secret has at least {SHORTEST_SECRET} characters: Airflow masks it wherever it stands in a log"
+    )
 
 
 def _host(text: str) -> str:

@@ -11,7 +11,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator import facts
-from airflow_azml.emulator.identity import CLIENT_ID, CLIENT_SECRET, IdentityProvider
+from airflow_azml.emulator.identity import CLIENT_ID, IdentityProvider
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,10 +21,13 @@ TOKEN_LIFETIME = 365 * 24 * 3600  # seconds; the key that signs it is kept with 
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to call a server that listens everywhere
 
 
-def connection_line(host: str, port: int, tls_port: int | None, data: Path) -> str:
+def connection_line(host: str, port: int, tls_port: int | None, data: Path, client_secret: str = "") -> str:
     """Return a shell assignment of the connection: over HTTPS when it is served, else over plain HTTP."""
-    address = address_of(host)
-    connection = _over_tls(f"https://{address}:{tls_port}", data) if tls_port else _plain(address, port, data)
+    address, identity = address_of(host), IdentityProvider(data, client_secret)
+    if tls_port:
+        connection = _over_tls(f"https://{address}:{tls_port}", data, identity)
+    else:
+        connection = _plain(f"http://{address}:{port}", identity)
     return f"{VARIABLE}={shlex.quote(json.dumps(connection))}"
 
 
@@ -34,15 +37,13 @@ def address_of(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _over_tls(url: str, data: Path) -> dict[str, Any]:
+def _over_tls(url: str, data: Path, identity: IdentityProvider) -> dict[str, Any]:
     extra = {**_extra(url), "tenant_id": facts.TENANT, "ca_bundle": str((data / "ca.pem").resolve())}
-    return {"conn_type": "azureml", "login": CLIENT_ID, "password": CLIENT_SECRET, "extra": extra}
+    return {"conn_type": "azureml", "login": CLIENT_ID, "password": identity.client_secret, "extra": extra}
 
 
-def _plain(address: str, port: int, data: Path) -> dict[str, Any]:
-    data.mkdir(parents=True, exist_ok=True)
-    url = f"http://{address}:{port}"
-    token = IdentityProvider(data).sign(issuer=url, tenant=facts.TENANT, audience=url, lifetime=TOKEN_LIFETIME)
+def _plain(url: str, identity: IdentityProvider) -> dict[str, Any]:
+    token = identity.sign(issuer=url, tenant=facts.TENANT, audience=url, lifetime=TOKEN_LIFETIME)
     return {"conn_type": "azureml", "extra": {**_extra(url), "token": token}}
 
 

@@ -39,15 +39,16 @@ class Emulator:
     :param data: folder of its state; made when absent.
     :param pace: how long things take (`facts.PACES`).
     :param local_url: where processes of this machine reach the emulator over plain HTTP.
+    :param client_secret: what its application signs in with; by default the one that is kept with its state.
     """
 
-    def __init__(self, data: Path, pace: facts.Pace, local_url: str) -> None:
+    def __init__(self, data: Path, pace: facts.Pace, local_url: str, client_secret: str = "") -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.data = data.resolve()
         self.pace = pace = replace(pace)  # its own: it can be changed at run time
         self.local_url = local_url
         self.store = Store(self.data / "emulator.sqlite")
-        self.identity = IdentityProvider(self.data)
+        self.identity = IdentityProvider(self.data, client_secret)
         self.throttle = Throttle()
         self.operations = Operations(self.store, pace)
         self.blobs = BlobStore(self.data / "blobs", self.store)

@@ -1,11 +1,14 @@
 """Who may call: an identity provider of its own that signs real tokens and checks them on every call.
 
 It follows the OAuth 2.0 client credentials flow of the Microsoft identity platform, both the v1 endpoint (`resource`)
-and the v2 endpoint (`scope`). The one application it knows is client id `local` with secret `local`.
+and the v2 endpoint (`scope`). The one application that it knows has the client id `local`; its secret is made for each
+data folder, because a secret that others know, or that is a word of the logs (Airflow masks it there), is none.
 """
 
 from __future__ import annotations
 
+import hmac
+import secrets
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -17,29 +20,32 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from airflow_azml.emulator.faults import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CLIENT_ID = "local"
-CLIENT_SECRET = "local"  # noqa: S105 - the published credentials of a local emulator
 LIFETIME = 3599  # seconds, as the service's own tokens
 
 
 class IdentityProvider:
     """Signs and checks bearer tokens.
 
-    :param folder: where the signing key is kept, so that tokens stay valid across restarts.
+    :param folder: where the signing key and the secret are kept, so that they stay valid across restarts.
+    :param client_secret: of the application; by default the one of the folder, which is made when absent.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, client_secret: str = "") -> None:
         path = folder / "signing-key.pem"
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_bytes(_new_key())
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(_kept(path, _new_key), password=None)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise TypeError(f"{path} does not hold an RSA key")
         self._key: rsa.RSAPrivateKey = key
         self.key_id = "emulator"
+        self.client_secret = client_secret or _kept(folder / "client-secret", _new_secret).decode()
+
+    def knows(self, client_secret: str) -> bool:
+        """Tell whether this is the application's secret."""
+        return hmac.compare_digest(client_secret.encode(), self.client_secret.encode())
 
     def keys(self) -> dict[str, Any]:
         """The public keys (JWKS)."""
@@ -88,6 +94,20 @@ class IdentityProvider:
 def _unauthorized(message: str) -> Fault:
     challenge = 'Bearer authorization_uri="https://login.microsoftonline.com/common", error="invalid_token"'
     return Fault(401, "AuthenticationFailed", message, headers={"WWW-Authenticate": challenge})
+
+
+def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
+    """Return what a private file holds; make the file when there is none."""
+    if not path.exists():
+        unfinished = path.with_suffix(".new")
+        unfinished.touch(mode=0o600)
+        unfinished.write_bytes(make())
+        unfinished.replace(path)
+    return path.read_bytes()
+
+
+def _new_secret() -> bytes:
+    return secrets.token_urlsafe(30).encode()
 
 
 def _new_key() -> bytes:

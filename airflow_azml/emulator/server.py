@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
 
 def serve(
-    host: str, plain: Socket, data: Path, tls: Socket | None, known: KnownHosts, *, speed: str, throttle: bool
+    host: str,
+    plain: Socket,
+    data: Path,
+    tls: Socket | None,
+    known: KnownHosts,
+    *,
+    client_secret: str,
+    speed: str,
+    throttle: bool,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -35,12 +43,13 @@ def serve(
     :param data: folder of the state.
     :param tls: where to serve HTTPS; nowhere when absent.
     :param known: the hosts that it answers for; they stand in the certificate.
+    :param client_secret: see `Emulator`.
     :param speed: `fast` or `real`.
     :param throttle: refuse what exceeds Azure's request limits.
     """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each body that a client is refused for
     local_url = f"http://{address_of(host)}:{plain.getsockname()[1]}"
-    emulator = Emulator(data, PACES[speed], local_url)
+    emulator = Emulator(data, PACES[speed], local_url, client_secret)
     emulator.throttle.limit(PUBLISHED if throttle else {})
     app = create_app(emulator, known)
     servers = {_Server(_config(app, lifespan="on")): plain}

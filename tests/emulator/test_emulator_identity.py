@@ -13,13 +13,13 @@ WORKSPACE = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local"
     "/providers/Microsoft.MachineLearningServices/workspaces/local"
 )
-FORM = {"grant_type": "client_credentials", "client_id": "local", "client_secret": "local"}
 ARM_CALL = WORKSPACE + "/computes?api-version=2023-10-01"
 REGIONAL_CALL = "/rp/workspaces" + WORKSPACE + "/computes"
 
 
 def sign_in(emulator, endpoint="v2.0/", tenant="local", **form):
-    return requests.post(f"{emulator.url}/{tenant}/oauth2/{endpoint}token", data={**FORM, **form}, timeout=10)
+    whole = {"grant_type": "client_credentials", "client_id": "local", "client_secret": emulator.secret, **form}
+    return requests.post(f"{emulator.url}/{tenant}/oauth2/{endpoint}token", data=whole, timeout=10)
 
 
 def get(emulator, path, authorization=None):
@@ -58,7 +58,8 @@ def test_v1_token_is_for_the_asked_resource(emulator):
 @pytest.mark.parametrize(
     ("form", "status", "error", "number"),
     [
-        ({"client_secret": "wrong"}, 401, "invalid_client", 7000215),
+        ({"client_secret": "local"}, 401, "invalid_client", 7000215),
+        ({"client_secret": "\u00fc"}, 401, "invalid_client", 7000215),
         ({"client_id": "stranger"}, 400, "unauthorized_client", 700016),
         ({"grant_type": "password"}, 400, "unsupported_grant_type", 70003),
         ({"scope": ""}, 400, "invalid_request", 900144),

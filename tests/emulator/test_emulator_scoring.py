@@ -125,10 +125,7 @@ def test_tokens_open_token_endpoints(serving, mode):
     if mode == "AMLToken":
         token = serving.emulator.arm("POST", f"/onlineEndpoints/{name}/token").json()["accessToken"]
     else:
-        form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": "local"}
-        form["scope"] = "https://ml.azure.com/.default"
-        answer = requests.post(f"{serving.emulator.url}/local/oauth2/v2.0/token", data=form, timeout=30)
-        token = answer.json()["access_token"]
+        token = serving.emulator.sign_in("https://ml.azure.com")
     url = f"{serving.emulator.url}/_score/{name}/score"
     for bearer, status in ((token, 200), (serving.emulator.token, 401), ("x.y.z", 401)):
         headers = {"Authorization": f"Bearer {bearer}"}

@@ -30,7 +30,7 @@ def sign_in(emulator):
     session.verify = str(emulator.data / "ca.pem")
     application = msal.ConfidentialClientApplication(
         "local",
-        client_credential="local",
+        client_credential=emulator.secret,
         authority=f"{emulator.tls_url}/00000000-0000-0000-0000-000000000001",
         instance_discovery=False,
         http_client=session,

@@ -73,7 +73,7 @@ class Campaign:
 
     def __init__(self, folder: Path, seed: int, rate: float) -> None:
         self._options = ["--seed", str(seed), "--rate", str(rate)]
-        self._folder, self._secret = folder, secrets.token_hex(20)
+        self._folder = folder
         self.emulator = EmulatorProcess(folder / "emulator" / "data")
         self.proxy = f"https://127.0.0.1:{free_port()}"
         environment = {
@@ -151,13 +151,12 @@ class Campaign:
         places = " ".join(secrets_search.find({known}, *where))
         assert "table dag_run" in places, places
         assert "task_id=train" in places, places
-        return secrets_search.find({self._secret, *self.network()["secrets"]}, *where)
+        return secrets_search.find({self.emulator.secret, *self.network()["secrets"]}, *where)
 
     def _start_proxy(self, undo: ExitStack) -> None:
         command = [sys.executable, str(HERE / "proxy.py"), "--port", self.proxy.rpartition(":")[2], *self._options]
         command += ["--service", self.emulator.tls_url, "--data", str(self.emulator.data)]
-        environment = {**base_environment(), "CLIENT_SECRET": self._secret}
-        proxy = Service("proxy", command, environment, self._folder / "proxy.log")
+        proxy = Service("proxy", command, base_environment(), self._folder / "proxy.log")
         undo.callback(stop, [proxy])
         proxy.wait_until(self._answers, 60)
 
@@ -171,7 +170,7 @@ class Campaign:
         """Keep the connections in Airflow's database, as people do."""
         for conn_id, api in CONNECTIONS.items():
             changes = {"authority_url": self.proxy, "resource_manager_url": self.proxy, "api": api}
-            connection = json.loads(self.emulator.connection(password=self._secret, **changes))
+            connection = json.loads(self.emulator.connection(**changes))
             body = {**connection, "connection_id": conn_id, "extra": json.dumps(connection["extra"])}
             self.stack.api.call("POST", "/connections", json=body)
 

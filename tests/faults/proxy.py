@@ -4,8 +4,6 @@ Some of the requests go wrong at random, in the ways of the emulator's own fault
 sides, under a certificate of the emulator's authority, and keeps the Host header, so that every address that the
 service hands out leads through here again. It remembers every secret that passes, for somebody else to search for.
 
-It takes the client secret to expect from the environment variable CLIENT_SECRET.
-
     python proxy.py --port PORT --service URL --data FOLDER --seed SEED --rate RATE
 """
 
@@ -13,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import re
 import shutil
@@ -32,7 +29,6 @@ from fastapi.responses import JSONResponse, Response
 from airflow_azml.emulator import facts, faults
 from airflow_azml.emulator.certificates import ensure_certificates
 from airflow_azml.emulator.chaos import CONTROL, Chaos, FaultInjection, Trouble
-from airflow_azml.emulator.identity import CLIENT_SECRET
 
 ANY = re.compile("")
 HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding"}
@@ -96,16 +92,14 @@ class Forwarding:
 
     :param service: where the emulator is.
     :param authority: file with the emulator's certificate authority.
-    :param client_secret: what callers sign in with; the emulator itself knows one secret only, which is no secret.
     :param misfortune: whose count it tells.
     """
 
-    def __init__(self, service: str, authority: Path, client_secret: str, misfortune: Misfortune) -> None:
+    def __init__(self, service: str, authority: Path, misfortune: Misfortune) -> None:
         trusted = ssl.create_default_context(cafile=str(authority))
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=50, keepalive_expiry=3)
         self._http = httpx.AsyncClient(verify=trusted, trust_env=False, timeout=300, limits=limits)
         self._service = httpx.URL(service)
-        self._secret, self._known = f"client_secret={client_secret}".encode(), f"client_secret={CLIENT_SECRET}".encode()
         self._misfortune, self._secrets, self._requests = misfortune, Secrets(), 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -121,7 +115,7 @@ class Forwarding:
         await answer(scope, receive, send)
 
     async def _forward(self, request: Request) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        body = (await request.body()).replace(self._secret, self._known)
+        body = await request.body()
         target = request.scope["raw_path"] + b"?" * bool(request.scope["query_string"]) + request.scope["query_string"]
         headers = [header for header in _end_to_end(request.headers.raw) if header[0] != b"content-length"]
         self._secrets.look_at(target.decode(), request.headers.get("authorization", ""))
@@ -176,7 +170,7 @@ def main() -> None:
     options = parser.parse_args()
     chain, key = certificate(options.data, options.data.with_name("proxy"))
     misfortune = Misfortune(options.rate, options.seed)
-    forwarding = Forwarding(options.service, options.data / "ca.pem", os.environ["CLIENT_SECRET"], misfortune)
+    forwarding = Forwarding(options.service, options.data / "ca.pem", misfortune)
     server = uvicorn.Server(
         uvicorn.Config(
             FaultInjection(forwarding, misfortune, _answer), host="127.0.0.1", port=options.port, lifespan="off",

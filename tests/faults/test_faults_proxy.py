@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +14,6 @@ import requests
 from emulator_process import WORKSPACE, EmulatorProcess, free_port
 
 PROXY = Path(__file__).with_name("proxy.py")
-CLIENT_SECRET = secrets.token_hex(16)
 
 
 @pytest.fixture
@@ -28,7 +25,7 @@ def through(emulator: EmulatorProcess, until: Any) -> Iterator[Callable[[float],
         url = f"https://127.0.0.1:{free_port()}"
         command = [sys.executable, str(PROXY), "--port", url.rpartition(":")[2], "--service", emulator.tls_url]
         command += ["--data", str(emulator.data), "--rate", str(rate)]
-        processes.append(subprocess.Popen(command, env={**os.environ, "CLIENT_SECRET": CLIENT_SECRET}))
+        processes.append(subprocess.Popen(command))
 
         def send(method: str, path: str, **options: Any) -> requests.Response:
             address = path if path.startswith("http") else url + path
@@ -48,20 +45,16 @@ def through(emulator: EmulatorProcess, until: Any) -> Iterator[Callable[[float],
         process.wait(timeout=30)
 
 
-def sign_in(send: Any) -> str:
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": "local",
-        "client_secret": CLIENT_SECRET,
-        "scope": "a/.default",
-    }
+def sign_in(send: Any, secret: str) -> str:
+    form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": secret}
+    form["scope"] = "https://management.azure.com/.default"
     return str(send("POST", "/local/oauth2/v2.0/token", data=form).json()["access_token"])
 
 
-def test_every_address_leads_through_the_proxy_again(through: Any) -> None:
-    """A caller who came by the proxy is sent back to it, signs in with its secret, and its token is remembered."""
+def test_every_address_leads_through_the_proxy_again(emulator: EmulatorProcess, through: Any) -> None:
+    """A caller who came by the proxy is sent back to it, signs in there, and the token is remembered."""
     send = through(0)
-    token = sign_in(send)
+    token = sign_in(send, emulator.secret)
     workspace = send("GET", f"{WORKSPACE}?api-version=2023-10-01", headers={"Authorization": f"Bearer {token}"}).json()
     configuration = send("GET", "/local/v2.0/.well-known/openid-configuration").json()
     proxy = configuration["token_endpoint"].partition("/local/")[0]

@@ -71,7 +71,7 @@ values = st.recursive(
 raw_bodies = st.sampled_from(
     [b"", b" ", b"{", b"[]", b"null", b"NaN", b'{"a": 1e999}', b'"\xff"', b"[" * 100_000, b'{"a":' * 5000, b"\xff\xfe",
      b"--x\r\n\r\n--x--", b'--x\r\nContent-Disposition: form-data; name="runDefinitionFile"\r\n\r\n{}\r\n--x--\r\n',
-     b"grant_type=client_credentials&client_id=local&client_secret=local&scope=x", b"a=%ff&a=b&=",
+     b"grant_type=client_credentials&client_id=local&client_secret=in-process-secret&scope=x", b"a=%ff&a=b&=",
      b"<BlockList><Latest>AAAA</Latest></BlockList>", b"1" * 5000]
 ) | st.binary(max_size=50)  # fmt: skip
 

@@ -30,7 +30,7 @@ class Site:
         return custom_cloud(login=self.emulator.tls_url, arm=self.emulator.tls_url)
 
     def client(self, api="v2", tokens=None, **options):
-        tokens = tokens or ClientSecret(TENANT, "local", "local", self.cloud, verify=self.ca)
+        tokens = tokens or ClientSecret(TENANT, "local", self.emulator.secret, self.cloud, verify=self.ca)
         workspace = Workspace(SUBSCRIPTION, "local", "local")
         return AzureMLClient(workspace, tokens, self.cloud, api=api, verify=self.ca, **options)
 

@@ -79,7 +79,7 @@ def test_a_workload_identity_signs_in_and_reads_its_token_again(site, tmp_path):
 
 def test_the_second_audience_is_a_second_token(site):
     """Azure ML's own scope gets a token of its own, which is cached beside the first."""
-    tokens = ClientSecret(TENANT, "local", "local", site.cloud, verify=site.ca)
+    tokens = ClientSecret(TENANT, "local", site.emulator.secret, site.cloud, verify=site.ca)
     arm, ml = tokens.token(site.cloud.arm_scope), tokens.token(site.cloud.ml_scope)
     audience = jwt.decode(ml, options={"verify_signature": False})["aud"]
     assert (audience, tokens.token(site.cloud.arm_scope)) == (site.cloud.ml_audience, arm)

@@ -75,7 +75,7 @@ def token_v2(
     """Client credentials flow with a scope (`https://management.azure.com/.default`)."""
     audience = scope.removesuffix("/.default")
     proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}/{tenant}/oauth2/v2.0/token")
-    refusal = _refusal(grant_type, client_id, proof, audience)
+    refusal = _refusal(world.identity, grant_type, client_id, proof, audience)
     if refusal:
         return refusal
     token = world.identity.sign(issuer=f"{base}/{_tenant(tenant)}/v2.0", tenant=_tenant(tenant), audience=audience)
@@ -99,7 +99,7 @@ def token_v1(
 ) -> Response:
     """Client credentials flow with a resource; its numbers are strings."""
     proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}/{tenant}/oauth2/token")
-    refusal = _refusal(grant_type, client_id, proof, resource)
+    refusal = _refusal(world.identity, grant_type, client_id, proof, resource)
     if refusal:
         return refusal
     now, lifetime = int(time.time()), identity.LIFETIME
@@ -147,7 +147,9 @@ class _Proof:
     endpoint: str
 
 
-def _refusal(grant_type: str, client_id: str, proof: _Proof, audience: str) -> Response | None:
+def _refusal(
+    provider: identity.IdentityProvider, grant_type: str, client_id: str, proof: _Proof, audience: str
+) -> Response | None:
     if grant_type != "client_credentials":
         return _refuse(400, "unsupported_grant_type", 70003, f"Unsupported grant type '{grant_type}'.")
     if client_id != identity.CLIENT_ID:
@@ -157,21 +159,21 @@ def _refusal(grant_type: str, client_id: str, proof: _Proof, audience: str) -> R
             700016,
             f"Application '{client_id}' was not found in the directory.",
         )
-    if unproven := _unproven(client_id, proof):
+    if unproven := _unproven(provider, client_id, proof):
         return unproven
     if not audience:
         return _refuse(400, "invalid_request", 900144, "The request body must contain 'scope' or 'resource'.")
     return None
 
 
-def _unproven(client_id: str, proof: _Proof) -> Response | None:
+def _unproven(provider: identity.IdentityProvider, client_id: str, proof: _Proof) -> Response | None:
     if proof.assertion and proof.assertion_type == assertions.TYPE:
         try:
             assertions.check(proof.assertion, client_id=client_id, endpoint=proof.endpoint)
         except assertions.AssertionRefusedError as error:
             return _refuse(401, "invalid_client", error.number, error.reason)
         return None
-    if proof.secret != identity.CLIENT_SECRET:
+    if not provider.knows(proof.secret):
         return _refuse(
             401,
             "invalid_client",
