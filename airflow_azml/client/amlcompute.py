@@ -1,7 +1,7 @@
 """An AmlCompute cluster as it is wanted, and how to get there from what is there.
 
-PUT overwrites a compute for good, so what exists is looked at first: an identical compute is kept, other scale
-settings are updated, another VM size or priority is refused, since only deleting the compute could change it.
+PUT overwrites a compute for good, so what exists is looked at first: scale settings that differ are updated, and
+whatever else differs is refused, since only deleting the compute could change it. What the caller does not name stays.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_azml.client.lifecycle import Kind, Phase, phase_of
-from airflow_azml.client.names import check_compute_name
-from airflow_azml.client.transport.errors import ConflictError, InputError, NotFoundError, ServiceError
+from airflow_azml.client.merging import differences, merged, refuse
+from airflow_azml.client.transport.errors import ConflictError, InputError, ServiceError
 from airflow_azml.client.values import seconds_of, whole_number
 
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from airflow_azml.client.computes import Compute, Computes
 
 PRIORITIES = ("Dedicated", "LowPriority")
+USUAL_VM_SIZE = "STANDARD_DS3_V2"
+USUAL_SCALE = {"minNodeCount": 0, "maxNodeCount": 1, "nodeIdleTimeBeforeScaleDown": "PT120S"}
 _FIELDS = {"vmsize": "vm_size", "vmpriority": "vm_priority", "scalesettings": "min_nodes, max_nodes and idle time"}
 
 
 @dataclass(frozen=True, slots=True)
 class AmlComputeSpec:
-    """What a cluster should be like.
+    """What a cluster should be like; None where it may be as it is, and a new one gets the usual.
 
     :param vm_size: for example `STANDARD_DS3_V2`.
     :param min_nodes: nodes that always stay.
@@ -35,79 +37,84 @@ class AmlComputeSpec:
     :param more: further properties of AmlCompute, as the API names them.
     """
 
-    vm_size: str
-    min_nodes: int = 0
-    max_nodes: int = 1
-    idle_seconds: int = 120
-    vm_priority: str = "Dedicated"
+    vm_size: str | None
+    min_nodes: int | None = None
+    max_nodes: int | None = None
+    idle_seconds: int | None = None
+    vm_priority: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(
         cls,
         *,
-        vm_size: str,
-        min_nodes: int | str,
-        max_nodes: int | str,
-        idle_time: float | str,
-        vm_priority: str,
+        vm_size: str | None,
+        min_nodes: int | str | None,
+        max_nodes: int | str | None,
+        idle_time: float | str | None,
+        vm_priority: str | None,
         more: Mapping[str, Any],
     ) -> Self:
         """Check values as a user writes or templates them; numbers may come as text."""
-        if not vm_size:
+        if vm_size is not None and not vm_size.strip():
             raise InputError("vm_size", vm_size, "is required, for example STANDARD_DS3_V2")
-        low, high = whole_number("min_nodes", min_nodes), whole_number("max_nodes", max_nodes, at_least=1)
-        if low > high:
-            raise InputError("max_nodes", max_nodes, f"must not be less than min_nodes ({low})")
+        low = None if min_nodes is None else whole_number("min_nodes", min_nodes)
+        high = None if max_nodes is None else whole_number("max_nodes", max_nodes, at_least=1)
+        idle = None if idle_time is None else seconds_of("idle_time_before_scale_down", idle_time)
         priority = next((known for known in PRIORITIES if known.casefold() == str(vm_priority).casefold()), None)
-        if priority is None:
+        if priority is None and vm_priority is not None:
             raise InputError("vm_priority", vm_priority, f"must be one of {', '.join(PRIORITIES)}")
         for key in more:
             if field_name := _FIELDS.get(str(key).casefold()):
                 raise InputError(f"spec.{key}", more[key], f"is said by {field_name}, not here")
-        return cls(vm_size, low, high, seconds_of("idle_time_before_scale_down", idle_time), priority, more)
+        spec = cls(vm_size, low, high, idle, priority, more)
+        if low is not None and high is not None:
+            spec.scale_over({})
+        return spec
 
-    @property
-    def scale_settings(self) -> dict[str, Any]:
-        """The scale settings as the API has them."""
-        return {
+    def scale_over(self, there: Mapping[str, Any]) -> dict[str, Any]:
+        """Return scale settings as the API has them: those of a cluster with what is named here."""
+        idle = None if self.idle_seconds is None else f"PT{self.idle_seconds}S"
+        named = {
             "minNodeCount": self.min_nodes,
             "maxNodeCount": self.max_nodes,
-            "nodeIdleTimeBeforeScaleDown": f"PT{self.idle_seconds}S",
+            "nodeIdleTimeBeforeScaleDown": idle,
         }
+        scale = merged(there, {name: value for name, value in named.items() if value is not None})
+        low, high = int(scale.get("minNodeCount") or 0), int(scale.get("maxNodeCount") or 0)
+        if low > high:
+            raise InputError("max_nodes", high, f"must not be less than min_nodes ({low})")
+        return scale
 
     def body(self) -> dict[str, Any]:
         """Return the resource as it is created."""
         properties = {
-            "vmSize": self.vm_size,
-            "vmPriority": self.vm_priority,
+            "vmSize": self.vm_size or USUAL_VM_SIZE,
+            "vmPriority": self.vm_priority or PRIORITIES[0],
             **self.more,
-            "scaleSettings": self.scale_settings,
+            "scaleSettings": self.scale_over(USUAL_SCALE),
         }
         return {"properties": {"computeType": "AmlCompute", "properties": properties}}
-
-    def scales_like(self, compute: Compute) -> bool:
-        """Tell whether the compute's scale settings are these."""
-        there = compute.scale_settings
-        return (
-            int(there.get("minNodeCount") or 0) == self.min_nodes
-            and int(there.get("maxNodeCount") or 0) == self.max_nodes
-            and seconds_of("nodeIdleTimeBeforeScaleDown", there.get("nodeIdleTimeBeforeScaleDown") or 0)
-            == self.idle_seconds
-        )
 
 
 def ensure(computes: Computes, name: str, wanted: AmlComputeSpec) -> Compute:
     """Create, update or keep the compute; return it as it is now, maybe still on its way."""
-    check_compute_name(name)
-    try:
-        there = computes.get(name)
-    except NotFoundError:
+    there = computes.find(name)
+    if there is None:
         return computes.create(name, wanted.body())
     _check_same_machine(name, there, wanted)
-    if phase_of(Kind.COMPUTE, there.provisioning_state) is Phase.ACTIVE or wanted.scales_like(there):
+    scale = wanted.scale_over(there.scale_settings)
+    differing = differences(there.scale_settings, scale, path="scaleSettings.")
+    if not differing:
         return there
-    return computes.update_scale(name, wanted.scale_settings)
+    if phase_of(Kind.COMPUTE, there.provisioning_state) is Phase.ACTIVE:  # the service would refuse another change now
+        said = "; ".join(f"{path} {words}" for path, words in differing.items())
+        raise ConflictError(
+            f"it is {there.provisioning_state}: {said}",
+            operation=f"update compute {name}",
+            remedy="Try again when it has settled.",
+        )
+    return computes.update_scale(name, scale)
 
 
 def _check_same_machine(name: str, there: Compute, wanted: AmlComputeSpec) -> None:
@@ -124,8 +131,8 @@ def _check_same_machine(name: str, there: Compute, wanted: AmlComputeSpec) -> No
         )
     for what, is_there, is_wanted in (
         ("compute type", there.compute_type, "AmlCompute"),
-        ("VM size", there.vm_size, wanted.vm_size),
-        ("VM priority", there.vm_priority or wanted.vm_priority, wanted.vm_priority),
+        ("VM size", there.vm_size, wanted.vm_size or there.vm_size),
+        ("VM priority", there.vm_priority, (there.vm_priority and wanted.vm_priority) or there.vm_priority),
     ):
         if is_there.casefold() != is_wanted.casefold():
             raise ConflictError(
@@ -134,3 +141,13 @@ def _check_same_machine(name: str, there: Compute, wanted: AmlComputeSpec) -> No
                 remedy="Delete the compute first, or choose another name.",
                 permanent=True,
             )
+    refuse(f"compute {name}", differences(there.inner, _comparable(there.inner, wanted.more)))
+
+
+def _comparable(there: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties that the service shows, so that they can be compared; it shows no password or key."""
+    shown = {name: value for name, value in more.items() if name in there}
+    if credentials := shown.pop("userAccountCredentials", None):
+        known = there.get("userAccountCredentials") or {}
+        shown["userAccountCredentials"] = {key: credentials[key] for key in ("adminUserName",) if known.get(key)}
+    return shown

@@ -5,13 +5,14 @@ https://learn.microsoft.com/rest/api/azureml/compute
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.client import versions
 from airflow_azml.client.names import check_compute_name
 from airflow_azml.client.service import Service
-from airflow_azml.client.transport.errors import InputError
+from airflow_azml.client.transport.errors import ConflictError, InputError, NotFoundError
 from airflow_azml.client.transport.longrunning import Operation
 from airflow_azml.client.transport.reasons import Reason
 
@@ -48,6 +49,12 @@ class Compute:
     raw: Mapping[str, Any]
     operation: Operation | None = None
 
+    @property
+    def inner(self) -> Mapping[str, Any]:
+        """The properties that computes of its type have."""
+        outer: Mapping[str, Any] = self.raw.get("properties") or {}
+        return outer.get("properties") or {}
+
     @classmethod
     def parse(cls, raw: Mapping[str, Any], operation: Operation | None = None) -> Compute:
         """Read the service's JSON."""
@@ -76,13 +83,20 @@ class Computes(Service):
     """Create, read and delete computes."""
 
     def create(self, name: str, spec: Mapping[str, Any]) -> Compute:
-        """Create a compute, or replace the one of that name: look first, replacing cannot be undone.
+        """Create a compute; ConflictError when there is one of that name, which a PUT would replace for good.
 
         :param spec: the resource's JSON: ``location``, and ``properties`` with ``computeType`` and again
             ``properties`` (vmSize, scaleSettings, userAccountCredentials ...). Without a location it is put where the
             workspace is.
         """
         self._keep_passwords(spec)
+        if self.find(name) is not None:
+            raise ConflictError(
+                "it exists, and creating it would replace it for good",
+                operation=f"create compute {name}",
+                remedy="Delete the compute first, or choose another name.",
+                permanent=True,
+            )
         kind = str((spec.get("properties") or {}).get("computeType") or "")
         body = {
             "location": spec.get("location") or self.routing.location,
@@ -100,6 +114,12 @@ class Computes(Service):
     def get(self, name: str) -> Compute:
         """Return a compute; NotFoundError when there is none."""
         return Compute.parse(self.http.json("GET", self._url(name), operation="get compute", params=versions.INSTANCES))
+
+    def find(self, name: str) -> Compute | None:
+        """Return a compute, or None."""
+        with suppress(NotFoundError):
+            return self.get(name)
+        return None
 
     def update_scale(self, name: str, scale_settings: Mapping[str, Any]) -> Compute:
         """Change minNodeCount, maxNodeCount and nodeIdleTimeBeforeScaleDown of a cluster."""

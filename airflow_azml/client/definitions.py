@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client.transport.errors import InputError
-from airflow_azml.client.values import mapping
+from airflow_azml.client.values import mapping, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -173,8 +173,17 @@ def _check_configuration(configuration: dict[str, Any], where: str) -> None:
         count = configuration.get(name)
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
             raise InputError(f"{where}.{name}", count, "must be a whole number above 0")
+    _check_variables(configuration, where)
+    environment = configuration.get("environment")
+    if isinstance(environment, dict):
+        _check_variables(environment, f"{where}.environment")
     if (arguments := configuration.pop("arguments", None)) is not None:
         configuration["arguments"] = _arguments(f"{where}.arguments", arguments)
+
+
+def _check_variables(owner: dict[str, Any], where: str) -> None:
+    if owner.get("environmentVariables") is not None:
+        owner["environmentVariables"] = texts(f"{where}.environmentVariables", owner["environmentVariables"])
 
 
 def _arguments(where: str, arguments: object) -> list[str]:

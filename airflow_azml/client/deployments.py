@@ -9,21 +9,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.client import versions
+from airflow_azml.client.lifecycle import Kind, Phase, phase_of
+from airflow_azml.client.merging import change, merged
 from airflow_azml.client.names import check_deployment_name, check_endpoint_name
 from airflow_azml.client.service import Service
+from airflow_azml.client.transport.errors import NotFoundError
 from airflow_azml.client.transport.longrunning import Operation
-from airflow_azml.client.values import whole_number
+from airflow_azml.client.values import whole_number, with_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Container = Literal["InferenceServer", "StorageInitializer"]
-# What may be written; what else a GET shows is read-only, and the service refuses members that it does not expect.
-_WRITABLE = (
-    "appInsightsEnabled", "codeConfiguration", "dataCollector", "description", "egressPublicNetworkAccess",
-    "endpointComputeType", "environmentId", "environmentVariables", "instanceType", "livenessProbe", "model",
-    "modelMountPath", "properties", "readinessProbe", "requestSettings", "scaleSettings",
-)  # fmt: skip
+# Members that the specification lets only a new deployment have otherwise.
+_FIXED = ("location", "properties.instanceType", "properties.endpointComputeType")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +66,23 @@ class Deployment:
 class Deployments(Service):
     """Create, read and delete deployments."""
 
-    def create(self, endpoint: str, name: str, spec: Mapping[str, Any]) -> Deployment:
-        """Create a deployment, or update it.
+    def ensure(self, endpoint: str, name: str, spec: Mapping[str, Any], *, instance_type: str = "") -> Deployment:
+        """Create a deployment, or change what differs from the spec; return it as it is now, maybe still on its way.
 
         :param spec: the resource's JSON: ``properties`` (model, environmentId, codeConfiguration, instanceType ...),
-            ``sku``, ``tags``, ``location``. What is left out is one managed machine, where the workspace is.
+            ``sku``, ``tags``, ``location``. What it does not name stays as it is; a new deployment has one managed
+            machine, where the workspace is.
+        :param instance_type: of a new deployment, when the spec names none.
         """
-        body = {
-            **spec,
-            "location": spec.get("location") or self.routing.location,
-            "sku": spec.get("sku") or {"name": "Default", "capacity": 1},
-            "properties": {"endpointComputeType": "Managed", **(spec.get("properties") or {})},
-        }
-        url = self._url(endpoint, name)
-        response = self.http.request("PUT", url, operation="create deployment", params=versions.ASSETS, json=body)
-        return Deployment.parse(response.json(), Operation.started_by(response))
+        wanted = with_texts(spec)
+        try:
+            there = self.get(endpoint, name)
+        except NotFoundError:
+            new = {"endpointComputeType": "Managed", "instanceType": instance_type or None}
+            sku = {"name": "Default", "capacity": 1}
+            body = merged({"location": self.routing.location, "sku": sku, "properties": merged({}, new)}, wanted)
+            return self._put(endpoint, name, body, "create deployment")
+        return self._update(endpoint, there, wanted)
 
     def get(self, endpoint: str, name: str) -> Deployment:
         """Return a deployment; NotFoundError when there is none."""
@@ -99,15 +100,7 @@ class Deployments(Service):
     def scale(self, endpoint: str, name: str, instance_count: int) -> Deployment:
         """Give a deployment another number of machines; the rest of it stays as it is."""
         capacity = whole_number("instance_count", instance_count, at_least=1)
-        raw = self.get(endpoint, name).raw
-        inner: Mapping[str, Any] = raw.get("properties") or {}
-        body = {
-            "tags": raw.get("tags") or {},
-            "sku": {"name": "Default", **(raw.get("sku") or {}), "capacity": capacity},
-            "properties": {key: inner[key] for key in _WRITABLE if inner.get(key) is not None},
-            "location": raw.get("location"),
-        }
-        return self.create(endpoint, name, body)
+        return self._update(endpoint, self.get(endpoint, name), {"sku": {"name": "Default", "capacity": capacity}})
 
     def logs(self, endpoint: str, name: str, tail: int = 100, container: Container = "InferenceServer") -> str:
         """Return the last lines that a container of the deployment has printed."""
@@ -124,6 +117,18 @@ class Deployments(Service):
             Deployment.parse(row)
             for row in self.http.pages("GET", url, operation="list deployments", params=versions.ASSETS)
         )
+
+    def _update(self, endpoint: str, there: Deployment, wanted: Mapping[str, Any]) -> Deployment:
+        """Put the deployment with what is wanted, if anything differs or it has failed."""
+        broken = phase_of(Kind.DEPLOYMENT, there.provisioning_state) in {Phase.FAILED, Phase.CANCELED}
+        what = f"deployment {there.name} of endpoint {endpoint}"
+        body = change(there.raw, wanted, what=what, fixed=_FIXED, again=broken)
+        return self._put(endpoint, there.name, body, "update deployment") if body else there
+
+    def _put(self, endpoint: str, name: str, body: Mapping[str, Any], operation: str) -> Deployment:
+        url = self._url(endpoint, name)
+        response = self.http.request("PUT", url, operation=operation, params=versions.ASSETS, json=body)
+        return Deployment.parse(response.json(), Operation.started_by(response))
 
     def _url(self, endpoint: str, name: str) -> str:
         return self.arm("onlineEndpoints", check_endpoint_name(endpoint), "deployments", check_deployment_name(name))

@@ -9,19 +9,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.client import versions
+from airflow_azml.client.lifecycle import Kind, Phase, phase_of
+from airflow_azml.client.merging import change, merged
 from airflow_azml.client.names import check_endpoint_name
 from airflow_azml.client.service import Service
-from airflow_azml.client.transport.errors import AuthenticationError, InputError, ServiceError
+from airflow_azml.client.transport.errors import AuthenticationError, InputError, NotFoundError, ServiceError
 from airflow_azml.client.transport.longrunning import Operation
-from airflow_azml.client.values import mapping
+from airflow_azml.client.values import mapping, with_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from requests import Response
 
-# What may be written; what else a GET shows is read-only, and the service refuses members that it does not expect.
-_WRITABLE = ("authMode", "compute", "description", "mirrorTraffic", "properties", "publicNetworkAccess", "traffic")
+# https://learn.microsoft.com/azure/machine-learning/how-to-access-resources-from-endpoints-managed-identities
+_FIXED = ("location", "identity")
 _WHOLE = 100
 
 
@@ -88,20 +90,20 @@ class EndpointToken:
 class Endpoints(Service):
     """Create, read, delete and score online endpoints."""
 
-    def create(self, name: str, spec: Mapping[str, Any] | None = None) -> Endpoint:
-        """Create an endpoint, or update it.
+    def ensure(self, name: str, spec: Mapping[str, Any] | None = None) -> Endpoint:
+        """Create an endpoint, or change what differs from the spec; return it as it is now, maybe still on its way.
 
-        :param spec: the resource's JSON: ``properties``, ``identity``, ``tags``, ``location``. What is left out is a
-            key-authenticated endpoint with an identity of its own, where the workspace is.
+        :param spec: the resource's JSON: ``properties``, ``identity``, ``tags``, ``location``. What it does not name
+            stays as it is; a new endpoint has key authentication and an identity of its own, where the workspace is.
         """
-        given = dict(spec or {})
-        body = {
-            **given,
-            "location": given.get("location") or self.routing.location,
-            "identity": given.get("identity") or {"type": "SystemAssigned"},
-            "properties": {"authMode": "Key", **(given.get("properties") or {})},
-        }
-        return self._put(name, body, "create endpoint")
+        wanted = with_texts(spec or {})
+        try:
+            there = self.get(name)
+        except NotFoundError:
+            new = {"identity": {"type": "SystemAssigned"}, "properties": {"authMode": "Key"}}
+            body = merged({"location": self.routing.location, **new}, wanted)
+            return self._put(name, body, "create endpoint")
+        return self._update(there, wanted, "update endpoint")
 
     def get(self, name: str) -> Endpoint:
         """Return an endpoint; NotFoundError when there is none."""
@@ -113,22 +115,8 @@ class Endpoints(Service):
         :param traffic: percent by deployment; together 100, or 0 for none.
         """
         check_traffic(traffic)
-        # PATCH cannot: its body has tags and identity only. So the whole endpoint is read and put back.
-        raw = self.get(name).raw
-        inner: Mapping[str, Any] = raw.get("properties") or {}
-        body: dict[str, Any] = {
-            "location": raw.get("location"),
-            "tags": raw.get("tags") or {},
-            "properties": {
-                **{key: inner[key] for key in _WRITABLE if inner.get(key) is not None},
-                "traffic": dict(traffic),
-            },
-        }
-        if raw.get("identity"):
-            body["identity"] = _writable_identity(raw["identity"])
-        if raw.get("sku"):
-            body["sku"] = raw["sku"]
-        return self._put(name, body, "set traffic")
+        # PATCH cannot: its body has tags and identity only.
+        return self._update(self.get(name), {"properties": {"traffic": dict(traffic)}}, "set traffic")
 
     def delete(self, name: str) -> Operation | None:
         """Delete an endpoint and its deployments; None when there was none."""
@@ -213,6 +201,14 @@ class Endpoints(Service):
     def _url(self, name: str) -> str:
         return self.arm("onlineEndpoints", check_endpoint_name(name))
 
+    def _update(self, there: Endpoint, wanted: Mapping[str, Any], operation: str) -> Endpoint:
+        """Put the endpoint with what is wanted, if anything differs or it has failed; keys are for new ones only."""
+        inner = {key: value for key, value in (wanted.get("properties") or {}).items() if key != "keys"}
+        broken = phase_of(Kind.ENDPOINT, there.provisioning_state) in {Phase.FAILED, Phase.CANCELED}
+        what = f"endpoint {there.name}"
+        body = change(there.raw, {**wanted, "properties": inner}, what=what, fixed=_FIXED, again=broken)
+        return self._put(there.name, body, operation) if body else there
+
     def _put(self, name: str, body: Mapping[str, Any], operation: str) -> Endpoint:
         response = self.http.request("PUT", self._url(name), operation=operation, params=versions.ASSETS, json=body)
         return Endpoint.parse(response.json(), Operation.started_by(response))
@@ -226,8 +222,3 @@ def check_traffic(traffic: Mapping[str, int]) -> None:
         _WHOLE,
     }:
         raise InputError("traffic", dict(traffic), "must be whole percents from 0 to 100 that add up to 100 (or to 0)")
-
-
-def _writable_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
-    users = identity.get("userAssignedIdentities")
-    return {"type": identity.get("type"), **({"userAssignedIdentities": {user: {} for user in users}} if users else {})}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_azml.client.merging import differences
 from airflow_azml.client.names import check_experiment_name
 from airflow_azml.client.service import Service
+from airflow_azml.client.values import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,15 +71,19 @@ class Experiments(Service):
 
     def update(self, name: str, *, tags: Mapping[str, str] | None = None, description: str | None = None) -> Experiment:
         """Add or change tags, change the description; return the experiment as it is now."""
-        body: dict[str, Any] = {"tags": {key: str(value) for key, value in (tags or {}).items()}}
+        body: dict[str, Any] = {"tags": texts("tags", tags)}
         if description is not None:
             body["description"] = description
-        return self._patch(name, body, "update experiment")
+        there = self.get(name)
+        return self._patch(there, body, "update experiment") if differences(there.raw, body, exact=True) else there
 
     def archive(self, name: str, *, restore: bool = False) -> Experiment:
         """Hide an experiment from lists, or bring it back; the service deletes none."""
-        return self._patch(name, {"archive": not restore}, "archive experiment")
+        there = self.get(name)
+        if bool(there.raw.get("archivedTime")) is not restore:
+            return there
+        return self._patch(there, {"archive": not restore}, "archive experiment")
 
-    def _patch(self, name: str, body: Mapping[str, Any], operation: str) -> Experiment:
-        url = self.regional(HISTORY, "experimentids", self.get(name).id)
+    def _patch(self, there: Experiment, body: Mapping[str, Any], operation: str) -> Experiment:
+        url = self.regional(HISTORY, "experimentids", there.id)
         return Experiment.parse(self.http.json("PATCH", url, operation=operation, json=body))

@@ -14,10 +14,12 @@ import msgspec
 
 from airflow_azml.client import versions
 from airflow_azml.client.experiments import HISTORY, Experiments
+from airflow_azml.client.merging import differences, refuse
 from airflow_azml.client.names import check_run_id
 from airflow_azml.client.service import Service
 from airflow_azml.client.transport.errors import AzureMLError, InvalidRequestError, NotFoundError
 from airflow_azml.client.transport.reasons import Reason
+from airflow_azml.client.values import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -206,15 +208,23 @@ class RunHistory(Service):
         display_name: str | None = None,
         description: str | None = None,
     ) -> Run:
-        """Add or change tags, add properties (which never change), rename or describe a run; return it as it is now."""
-        self.get(run_id, experiment)  # PATCH of an unknown run would create it
-        texts = {"displayName": display_name, "description": description}
-        body = {
-            "runId": run_id,
-            "tags": _strings(tags),
-            "properties": _strings(properties),
-            **{name: text for name, text in texts.items() if text is not None},
+        """Add or change tags, add properties, rename or describe a run; return it as it is now.
+
+        A property that the run has already never changes: ConflictError when another value is given for it.
+        """
+        named = {"displayName": display_name, "description": description}
+        added = texts("properties", properties)
+        wanted = {
+            "tags": texts("tags", tags),
+            "properties": added,
+            **{name: value for name, value in named.items() if value is not None},
         }
+        there = self.get(run_id, experiment)  # PATCH of an unknown run would create it
+        known = {name: value for name, value in added.items() if name in there.properties}
+        refuse(f"run {run_id}", differences(there.properties, known, path="properties.", exact=True))
+        if not differences(there.raw, wanted, exact=True):
+            return there
+        body = {"runId": run_id, **wanted}
         return Run.parse(self.http.json("PATCH", self._url(run_id, experiment), operation="update run", json=body))
 
     def delete_tags(self, run_id: str, names: Iterable[str], experiment: str | None = None) -> None:
@@ -294,8 +304,3 @@ class RunHistory(Service):
     def _url(self, run_id: str, experiment: str | None, *below: str) -> str:
         where = ("experiments", experiment) if experiment else ()
         return self.regional(HISTORY, *where, "runs", run_id, *below)
-
-
-def _strings(values: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the values as the service takes them: strings only."""
-    return {key: str(value) for key, value in (values or {}).items()}

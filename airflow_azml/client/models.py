@@ -20,6 +20,7 @@ from airflow_azml.client.files import blobs
 from airflow_azml.client.names import check_model_name, deterministic_id
 from airflow_azml.client.service import Service
 from airflow_azml.client.transport.errors import AzureMLError, ConflictError, InputError, InvalidRequestError
+from airflow_azml.client.values import text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,11 +80,11 @@ class Registration:
 
     def marked(self) -> dict[str, str]:
         """Return the properties with the key; the service takes strings only."""
-        return {**{key: str(value) for key, value in (self.properties or {}).items()}, MARKER: self.key}
+        return {**texts("properties", self.properties), MARKER: self.key}
 
     def labels(self) -> dict[str, str]:
         """Return the tags as strings."""
-        return {key: str(value) for key, value in (self.tags or {}).items()}
+        return texts("tags", self.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +243,8 @@ class Models(Service, ABC):
 def has_tags(model: Model, tags: Mapping[str, str | None] | None) -> bool:
     """Say whether a version has the tags; None means with any value."""
     return all(
-        key in model.tags and (value is None or model.tags[key] == str(value)) for key, value in (tags or {}).items()
+        key in model.tags and (value is None or model.tags[key] == text(f"tags.{key}", value))
+        for key, value in (tags or {}).items()
     )
 
 

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.client import versions
 from airflow_azml.client.artifacts import LOCAL
 from airflow_azml.client.datastores import ARTIFACT_STORE
+from airflow_azml.client.merging import change
 from airflow_azml.client.models import MARKER, Model, Models, Registration, Source, has_tags, tag_query
 from airflow_azml.client.names import check_model_name, check_model_version
 from airflow_azml.client.transport.errors import ConflictError, InvalidRequestError, NotFoundError
+from airflow_azml.client.values import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _RACES = 5
 """How many other writers of the same model we give way to before giving up."""
-# What may be written of a version; what else a GET shows is read-only.
-_WRITABLE = (
-    "description", "flavors", "isAnonymous", "isArchived", "modelType", "modelUri", "properties", "stage", "tags",
-)  # fmt: skip
 
 
 class ArmModels(Models):
@@ -46,13 +44,12 @@ class ArmModels(Models):
         self, name: str, version: str, *, tags: Mapping[str, str] | None = None, description: str | None = None
     ) -> Model:
         """Add or change tags, change the description; return the version as it is now."""
-        there: Mapping[str, Any] = self.get(name, version).raw.get("properties") or {}
-        properties = {key: there[key] for key in _WRITABLE if there.get(key) is not None}
-        labels = {key: str(value) for key, value in (tags or {}).items()}
-        properties["tags"] = {**properties.get("tags", {}), **labels}
+        wanted: dict[str, Any] = {"tags": texts("tags", tags)}
         if description is not None:
-            properties["description"] = description
-        return self._write(name, version, properties, "update model")
+            wanted["description"] = description
+        there = self.get(name, version)
+        body = change(there.raw, {"properties": wanted}, what=f"model {name}:{version}")
+        return self._write(name, version, body["properties"], "update model") if body else there
 
     def _delete(self, name: str, version: str) -> bool:
         return self._deleted(self._url(name, version), versions.ASSETS)

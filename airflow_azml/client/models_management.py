@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_azml.client.merging import differences
 from airflow_azml.client.models import Model, Models, Registration, Source, has_tags, tag_query
 from airflow_azml.client.names import check_model_name, check_model_version
 from airflow_azml.client.transport.errors import InputError
+from airflow_azml.client.values import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,10 +40,15 @@ class ModelManagementModels(Models):
         self, name: str, version: str, *, tags: Mapping[str, str] | None = None, description: str | None = None
     ) -> Model:
         """Add or change tags, change the description; return the version as it is now."""
-        labels = {**self.get(name, version).tags, **{key: str(value) for key, value in (tags or {}).items()}}
-        patch = [{"op": "replace", "path": "/kvTags", "value": labels}]
-        if description is not None:
+        labels = texts("tags", tags)
+        there = self.get(name, version)
+        patch: list[dict[str, Any]] = []
+        if differences(there.tags, labels, exact=True):
+            patch.append({"op": "replace", "path": "/kvTags", "value": {**there.tags, **labels}})
+        if description not in {None, there.description}:
             patch.append({"op": "replace", "path": "/description", "value": description})
+        if not patch:
+            return there
         return _model(self.http.json("PATCH", self._url(name, version), operation="update model", json=patch))
 
     def users(self, name: str, version: str) -> Iterator[str]:

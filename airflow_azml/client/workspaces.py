@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_azml.client import versions
+from airflow_azml.client.merging import differences, refuse
 from airflow_azml.client.transport.longrunning import Operation
 from airflow_azml.client.workspace import Workspace
 
@@ -82,16 +83,20 @@ class Workspaces:
         path = f"/subscriptions/{quote(subscription_id, safe='')}{group}{provider}"
         return (_info(row) for row in self._list(path, "list workspaces", versions.CLASSIC))
 
-    def create(self, workspace: Workspace, spec: Mapping[str, Any]) -> Operation:
-        """Create a workspace, or update the one of that name; the four resources that it needs must exist.
+    def create(self, workspace: Workspace, spec: Mapping[str, Any]) -> Operation | None:
+        """Create a workspace; the four resources that it needs must exist.
+
+        None when it exists as the spec has it, ConflictError when it exists and differs: a PUT would replace it.
 
         :param spec: the resource's JSON: ``location``, ``identity``, and ``properties`` with the ids of
             ``storageAccount``, ``keyVault``, ``applicationInsights`` and ``containerRegistry``.
         """
-        response = self._http.request(
-            "PUT", f"{self._http.cloud.arm}{workspace.arm_path}", operation="create workspace", params=versions.CLASSIC,
-            json=spec,
-        )  # fmt: skip
+        url = f"{self._http.cloud.arm}{workspace.arm_path}"
+        there = self._http.request("GET", url, operation="get workspace", params=versions.CLASSIC, allow=(404,))
+        if there.ok:
+            refuse(f"workspace {workspace.name}", differences(there.json(), spec))
+            return None
+        response = self._http.request("PUT", url, operation="create workspace", params=versions.CLASSIC, json=spec)
         return Operation.started_by(response)
 
     def _list(self, path: str, operation: str, version: Mapping[str, str]) -> Iterator[dict[str, Any]]:

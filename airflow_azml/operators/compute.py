@@ -19,14 +19,15 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
     """Make sure that a compute cluster is there, as described.
 
     A compute of that name that is already as described is kept; other scale settings are updated; another VM size is
-    refused, because only deleting the compute could change it.
+    refused, because only deleting the compute could change it. What is not given stays as it is.
 
     :param compute_name: 2 to 32 letters, digits or `-`.
-    :param vm_size: for example `STANDARD_DS3_V2`.
-    :param min_nodes: nodes that stay, and cost, even when idle.
-    :param max_nodes: nodes at most.
-    :param idle_time_before_scale_down: how long an idle node stays: seconds, or an ISO 8601 duration such as `PT5M`.
-    :param vm_priority: `Dedicated`, or `LowPriority`, which is cheaper and may be preempted.
+    :param vm_size: for example `STANDARD_DS3_V2`, which a new compute gets by default.
+    :param min_nodes: nodes that stay, and cost, even when idle; 0 for a new compute.
+    :param max_nodes: nodes at most; 1 for a new compute.
+    :param idle_time_before_scale_down: how long an idle node stays: seconds, or an ISO 8601 duration such as `PT5M`;
+        120 seconds for a new compute.
+    :param vm_priority: `Dedicated`, as new computes are, or `LowPriority`, which is cheaper and may be preempted.
     :param spec: further properties of an AmlCompute (`subnet`, `userAccountCredentials`, ...): a dict, or the path of a
         `.json` or `.yml` file beside the DAG.
     """
@@ -46,11 +47,11 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
         self,
         *,
         compute_name: str,
-        vm_size: str = "STANDARD_DS3_V2",
-        min_nodes: int = 0,
-        max_nodes: int = 1,
-        idle_time_before_scale_down: float | str = 120,
-        vm_priority: Literal["Dedicated", "LowPriority"] = "Dedicated",
+        vm_size: str | None = None,
+        min_nodes: int | None = None,
+        max_nodes: int | None = None,
+        idle_time_before_scale_down: float | str | None = None,
+        vm_priority: Literal["Dedicated", "LowPriority"] | None = None,
         spec: dict[str, Any] | str | None = None,
         **kwargs: Any,
     ) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.operators.base import AzureMLWaitingOperator, Result
-from airflow_azml.task import beside_dag, task_key
+from airflow_azml.task import beside_dag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +16,13 @@ if TYPE_CHECKING:
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Target
 
-MARKER = "airflow_azml.deployment"  # the tag that says which attempt has made the deployment
+USUAL_INSTANCE_TYPE = "Standard_DS3_v2"  # of a new deployment
 
 
 class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
-    """Deploy a model version behind an online endpoint.
+    """Deploy a model version behind an online endpoint, or change the one of that name where it differs.
 
+    What is not given stays as it is; when nothing differs, nothing is sent.
     The scoring code is uploaded once for the same content, the environment made once for the same packages.
 
     :param endpoint_name: the endpoint, which must exist.
@@ -33,9 +33,9 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
     :param scoring_script: the file in it with `init()` and `run(data)`.
     :param environment: an ARM id, `name:version`, or what to make one of: `{"image": ..., "conda_file": ...}` with the
         conda file's content, or its path beside the DAG; None for an MLflow model.
-    :param instance_type: VM size.
-    :param instance_count: machines.
-    :param environment_variables: of the scoring process.
+    :param instance_type: VM size; `Standard_DS3_v2` for a new deployment. It cannot be changed.
+    :param instance_count: machines; 1 for a new deployment.
+    :param environment_variables: of the scoring process, to add or change.
     :param spec: further JSON of the deployment: a dict, or the path of a `.json` or `.yml` file beside the DAG.
     """
 
@@ -64,8 +64,8 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
         source_directory: str | None = None,
         scoring_script: str = "score.py",
         environment: dict[str, Any] | str | None = None,
-        instance_type: str = "Standard_DS3_v2",
-        instance_count: int = 1,
+        instance_type: str | None = None,
+        instance_count: int | None = None,
         environment_variables: dict[str, str] | None = None,
         spec: dict[str, Any] | str | None = None,
         **kwargs: Any,
@@ -84,25 +84,22 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
         self.spec = spec
 
     def submit(self, client: AzureMLClient, context: Context) -> Target:
-        """Deploy, or adopt the deployment that an earlier try of this task has made."""
+        """Deploy, change the deployment that is there, or leave it as it is."""
         from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
 
         spec, environment = self._checked_spec(client, context), self._checked_environment(context)
         folder = self._checked_folder(context)
-        key = task_key(context)
-        target = Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name)
-        if _is_made_by(client, target, key):
-            self.log.info("%s: adopted, an earlier try of this task has made it", target)
-            return target
         properties = spec["properties"]
-        spec["tags"][MARKER] = key
         if folder:
             code = client.codes.upload(folder, entry_script=self.scoring_script)
             properties["codeConfiguration"] = {"codeId": code, "scoringScript": self.scoring_script}
         if environment:
             properties["environmentId"] = _environment_id(client, environment)
-        operation = client.deployments.create(self.endpoint_name, self.deployment_name, spec).operation
-        return replace(target, operation_url=operation.address if operation else "")
+        operation = client.deployments.ensure(
+            self.endpoint_name, self.deployment_name, spec, instance_type=USUAL_INSTANCE_TYPE
+        ).operation
+        url = operation.address if operation else ""
+        return Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name, operation_url=url)
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
         """Return the names, the state and the scoring URI."""
@@ -118,20 +115,21 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
     def _checked_spec(self, client: AzureMLClient, context: Context) -> dict[str, Any]:
         """Return the deployment without what has to be uploaded first."""
         from airflow_azml.client.names import check_model_name, check_model_version  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.values import mapping, whole_number  # noqa: PLC0415 - likewise
+        from airflow_azml.client.values import texts, whole_number, with_texts  # noqa: PLC0415 - likewise
 
         name, version = check_model_name(self.model_name), check_model_version(str(self.model_version))
-        spec = self.definition(self.spec, context)
+        spec = with_texts(self.definition(self.spec, context))
         properties: dict[str, Any] = {
             "model": f"{client.workspace.arm_path}/models/{name}/versions/{version}",
-            "instanceType": self.instance_type,
-            **mapping("spec.properties", spec.get("properties") or {}),
+            **({"instanceType": self.instance_type} if self.instance_type else {}),
+            **spec.get("properties", {}),
         }
         if self.environment_variables:
-            properties["environmentVariables"] = self.environment_variables
-        sku = {"name": "Default", "capacity": whole_number("instance_count", self.instance_count, at_least=1)}
-        tags = mapping("spec.tags", spec.get("tags") or {})
-        return {"sku": sku, **spec, "tags": tags, "properties": properties}
+            properties["environmentVariables"] = texts("environment_variables", self.environment_variables)
+        if self.instance_count is not None:
+            capacity = whole_number("instance_count", self.instance_count, at_least=1)
+            spec = {"sku": {"name": "Default", "capacity": capacity}, **spec}
+        return {**spec, "properties": properties}
 
     def _checked_folder(self, context: Context) -> Path | None:
         from airflow_azml.client.files.bundle import project_files  # noqa: PLC0415 - not at parse time
@@ -192,16 +190,3 @@ def _environment_id(client: AzureMLClient, environment: dict[str, Any] | str) ->
     given = environment.removeprefix("azureml:")
     name, _, version = given.partition(":")
     return given if given.startswith("/") else client.environments.get(name, version).id
-
-
-def _is_made_by(client: AzureMLClient, target: Target, key: str) -> bool:
-    """Tell whether the deployment is there, well or on its way, and carries the task's mark."""
-    from airflow_azml.client.lifecycle import Phase, phase_of  # noqa: PLC0415 - likewise
-    from airflow_azml.client.transport.errors import NotFoundError  # noqa: PLC0415 - not at parse time
-
-    try:
-        known = client.deployments.get(target.parent, target.name)
-    except NotFoundError:
-        return False
-    phase = phase_of(target.kind, known.provisioning_state)
-    return known.tags.get(MARKER) == key and phase in {Phase.ACTIVE, Phase.SUCCEEDED}

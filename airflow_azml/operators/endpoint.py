@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
@@ -13,16 +12,17 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.endpoints import Endpoint
     from airflow_azml.client.lifecycle import Target
 
 
 class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
-    """Create an online endpoint, or update the one of that name.
+    """Create an online endpoint, or change the one of that name where it differs from what is given here.
+
+    What is not given stays as it is: traffic, other tags, identity.
 
     :param endpoint_name: 3 to 32 letters, digits or `-`; unique in the region.
-    :param auth_mode: how callers authenticate: `Key`, `AMLToken` or `AADToken`.
-    :param tags: tags of the endpoint.
+    :param auth_mode: how callers authenticate: `Key`, as at new endpoints, `AMLToken` or `AADToken`.
+    :param tags: tags to add or change.
     :param spec: further JSON of the endpoint (`identity`, `properties`, ...): a dict, or the path of a `.json` or
         `.yml` file beside the DAG.
     """
@@ -39,7 +39,7 @@ class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
         self,
         *,
         endpoint_name: str,
-        auth_mode: Literal["Key", "AMLToken", "AADToken"] = "Key",
+        auth_mode: Literal["Key", "AMLToken", "AADToken"] | None = None,
         tags: dict[str, str] | None = None,
         spec: dict[str, Any] | str | None = None,
         **kwargs: Any,
@@ -51,15 +51,17 @@ class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
         self.spec = spec
 
     def submit(self, client: AzureMLClient, context: Context) -> Target:
-        """Create it, or go on waiting for the one that is being created."""
+        """Create it, change it, or leave it as it is."""
         from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.values import mapping  # noqa: PLC0415 - likewise
+        from airflow_azml.client.values import texts, with_texts  # noqa: PLC0415 - likewise
 
-        spec = self.definition(self.spec, context)
-        properties = {"authMode": self.auth_mode, **mapping("spec.properties", spec.get("properties") or {})}
-        tags = {**mapping("spec.tags", spec.get("tags") or {}), **mapping("tags", self.tags or {})}
-        endpoint = _ensure(client, self.endpoint_name, {**spec, "properties": properties, "tags": tags})
-        operation = endpoint.operation
+        spec = with_texts(self.definition(self.spec, context))
+        named = {"authMode": self.auth_mode} if self.auth_mode else {}
+        properties = {**named, **spec.get("properties", {})}
+        tags = {**spec.get("tags", {}), **texts("tags", self.tags)}
+        operation = client.endpoints.ensure(
+            self.endpoint_name, {**spec, "properties": properties, "tags": tags}
+        ).operation
         return Target(Kind.ENDPOINT, self.endpoint_name, operation_url=operation.address if operation else "")
 
     def result(self, client: AzureMLClient, target: Target) -> Result:
@@ -165,14 +167,3 @@ class AzureMLDeleteOnlineEndpointOperator(AzureMLWaitingOperator):
         operation = client.endpoints.delete(self.endpoint_name)
         url = operation.address if operation else ""
         return Target(Kind.ENDPOINT, self.endpoint_name, goal=Goal.GONE, operation_url=url)
-
-
-def _ensure(client: AzureMLClient, name: str, spec: dict[str, Any]) -> Endpoint:
-    """Create or update it, unless it is being created already: a second PUT would be refused meanwhile."""
-    from airflow_azml.client.transport.errors import NotFoundError  # noqa: PLC0415 - not at parse time
-
-    with suppress(NotFoundError):
-        known = client.endpoints.get(name)
-        if known.provisioning_state in {"Creating", "Updating"}:
-            return known
-    return client.endpoints.create(name, spec)

@@ -57,21 +57,63 @@ def test_an_identical_compute_is_kept(client, requests_mock):
     assert writes(requests_mock) == []
 
 
-@pytest.mark.parametrize("change", [{"max_nodes": 5}, {"min_nodes": 1}, {"idle_time": "PT1H"}])
-def test_other_scale_settings_are_updated(client, requests_mock, change):
-    """A PATCH changes the scale settings and touches nothing else."""
+NOT_NAMED = dict.fromkeys(GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        ({"max_nodes": 5}, {"maxNodeCount": 5}),
+        ({"min_nodes": 1}, {"minNodeCount": 1}),
+        ({"idle_time": "PT1H"}, {"nodeIdleTimeBeforeScaleDown": "PT3600S"}),
+    ],
+)
+@pytest.mark.parametrize("others", [{}, NOT_NAMED])
+def test_other_scale_settings_are_updated(client, requests_mock, change, changed, others):
+    """A PATCH changes the scale settings and touches nothing else; those that are not named stay."""
     there(requests_mock)
     requests_mock.patch(CPU, json={"name": "cpu", "properties": {"provisioningState": "Updating"}})
-    ensure(client.computes, "cpu", wanted(**change))
+    ensure(client.computes, "cpu", wanted(**{**others, **change}))
     (patch,) = writes(requests_mock)
     assert patch.method == "PATCH"
-    assert patch.json() == {"properties": {"scaleSettings": wanted(**change).scale_settings}}
+    scale = {"minNodeCount": 0, "maxNodeCount": 2, "nodeIdleTimeBeforeScaleDown": "PT2M", **changed}
+    assert patch.json() == {"properties": {"scaleSettings": scale}}
+
+
+def test_a_compute_of_which_nothing_is_named_stays_as_it_is(client, requests_mock):
+    """A task that only names a cluster must not shrink it to what new clusters get."""
+    scale = {"minNodeCount": 3, "maxNodeCount": 10, "nodeIdleTimeBeforeScaleDown": "PT1H"}
+    there(requests_mock, vmSize="STANDARD_NC6", vmPriority="LowPriority", scaleSettings=scale)
+    assert ensure(client.computes, "cpu", wanted(**NOT_NAMED)).scale_settings == scale
+    assert writes(requests_mock) == []
+    with pytest.raises(InputError, match="max_nodes"):
+        ensure(client.computes, "cpu", wanted(**{**NOT_NAMED, "max_nodes": 2}))
 
 
 def test_a_compute_that_is_being_made_is_waited_for(client, requests_mock):
-    """A second PUT or PATCH on a compute that is still being created would be refused: it is left to its end."""
+    """A second PUT or PATCH would be refused now: what will be as wanted is left to its end, another wish is told."""
     there(requests_mock, state="Creating")
-    assert ensure(client.computes, "cpu", wanted(max_nodes=9)).provisioning_state == "Creating"
+    assert ensure(client.computes, "cpu", wanted()).provisioning_state == "Creating"
+    with pytest.raises(ConflictError, match=r"it is Creating: scaleSettings\.maxNodeCount is 2, not 9") as caught:
+        ensure(client.computes, "cpu", wanted(max_nodes=9))
+    assert not caught.value.permanent
+    assert writes(requests_mock) == []
+
+
+@pytest.mark.parametrize("state", ["Succeeded", "Creating"])
+def test_further_properties_that_differ_are_refused(client, requests_mock, state):
+    """They cannot be changed, and must not pass for done; what the service does not show cannot be compared."""
+    shown = {"subnet": None, "userAccountCredentials": {"adminUserName": "ann", "adminUserPassword": None}}
+    there(requests_mock, state=state, **shown)
+    same = {"userAccountCredentials": {"adminUserName": "ann", "adminUserPassword": "pw"}, "isolatedNetwork": True}
+    ensure(client.computes, "cpu", wanted(more=same))
+    for more, said in (
+        ({"subnet": {"id": "/net"}}, "subnet.id is not set, not '/net'"),
+        ({"userAccountCredentials": {"adminUserName": "bob"}}, "adminUserName is 'ann', not 'bob'"),
+    ):
+        with pytest.raises(ConflictError, match=said) as caught:
+            ensure(client.computes, "cpu", wanted(more=more))
+        assert caught.value.permanent
     assert writes(requests_mock) == []
 
 
@@ -113,10 +155,10 @@ def test_a_compute_that_is_being_deleted_is_worth_a_retry(client, requests_mock)
         ({"max_nodes": "two"}, "max_nodes"),
         ({"max_nodes": 1.5}, "max_nodes"),
         ({"vm_priority": "Spot"}, "vm_priority"),
-        ({"vm_priority": None}, "vm_priority"),
+        ({"vm_priority": ""}, "vm_priority"),
         ({"idle_time": "5 minutes"}, "idle_time_before_scale_down"),
         ({"idle_time": -5}, "idle_time_before_scale_down"),
-        ({"idle_time": None}, "idle_time_before_scale_down"),
+        ({"idle_time": []}, "idle_time_before_scale_down"),
         ({"more": {"vmsize": "STANDARD_NC6"}}, "spec.vmsize"),
         ({"more": {"scaleSettings": {"maxNodeCount": 9}}}, "spec.scaleSettings"),
     ],

@@ -107,6 +107,19 @@ def test_marks_on_a_run(client, requests_mock):
         client.runs.update("r2", tags={"a": "b"})
 
 
+def test_marks_that_a_run_has_already_are_not_sent_again(client, requests_mock):
+    """A property never changes: another value for it is refused, with the difference named, and nothing is sent."""
+    there = {**RUN, "tags": {"a": "b"}, "properties": {"p": "2"}, "displayName": "nice"}
+    requests_mock.get(f"{HISTORY}/runs/r1", json=there)
+    run = client.runs.update("r1", tags={"a": "b"}, properties={"p": 2}, display_name="nice")
+    assert run.tags == {"a": "b"}
+    with pytest.raises(errors.ConflictError, match=r"properties\.p is '2', not '3'"):
+        client.runs.update("r1", tags={"c": "d"}, properties={"p": 3})
+    with pytest.raises(errors.InputError, match=r"tags\.a: must be text"):
+        client.runs.update("r1", tags={"a": None})
+    assert {request.method for request in requests_mock.request_history} == {"GET"}
+
+
 def test_experiments(client, requests_mock):
     """Listed by POST, changed and archived by their id."""
     raw = {"name": "exp", "experimentId": "e1", "description": None, "tags": {"a": "b"}}
@@ -120,6 +133,9 @@ def test_experiments(client, requests_mock):
     assert requests_mock.last_request.json() == {"tags": {"n": "1"}, "description": "d"}
     client.experiments.archive("exp")
     assert requests_mock.last_request.json() == {"archive": True}
+    client.experiments.update("exp", tags={"a": "b"})
+    client.experiments.archive("exp", restore=True)
+    assert requests_mock.last_request.method == "GET"
 
 
 def test_a_snapshot_run(client, requests_mock, tmp_path):

@@ -57,16 +57,20 @@ def test_v1_list_with_filters(make_client, requests_mock):
 
 
 def test_v2_update_writes_the_whole_version_back(client, requests_mock):
-    """Tags are merged, what is read-only is left out, what was not asked for stays."""
-    requests_mock.get(f"{MODELS}/m/versions/1", json=arm("1", tags={"a": "1"}, jobName="r1", stage="dev"))
+    """Tags are merged, what is read-only is left out, what was not asked for stays; the same again sends nothing."""
+    inner = {"tags": {"a": "1"}, "jobName": "r1", "stage": "dev", "provisioningState": "Succeeded"}
+    requests_mock.get(f"{MODELS}/m/versions/1", json=arm("1", **inner))
     requests_mock.put(f"{MODELS}/m/versions/1", json=arm("1", tags={"a": "2"}))
     client.models.update("m", "1", tags={"b": 2}, description="d")
     assert requests_mock.last_request.json()["properties"] == {
         "modelUri": "azureml://jobs/r1/outputs/artifacts/paths/model",
+        "jobName": "r1",
         "stage": "dev",
         "tags": {"a": "1", "b": "2"},
         "description": "d",
     }
+    client.models.update("m", "1", tags={"a": 1})
+    assert requests_mock.last_request.method == "GET"
 
 
 def test_v1_update_is_a_json_patch(make_client, requests_mock):
@@ -77,8 +81,10 @@ def test_v1_update_is_a_json_patch(make_client, requests_mock):
     client.models.update("m", "1", tags={"b": 2})
     patch = [{"op": "replace", "path": "/kvTags", "value": {"a": "1", "b": "2"}}]
     assert requests_mock.last_request.json() == patch
-    client.models.update("m", "1", description="d")
-    assert requests_mock.last_request.json()[1] == {"op": "replace", "path": "/description", "value": "d"}
+    client.models.update("m", "1", tags={"a": 1}, description="d")
+    assert requests_mock.last_request.json() == [{"op": "replace", "path": "/description", "value": "d"}]
+    client.models.update("m", "1", tags={"a": 1})
+    assert requests_mock.last_request.method == "GET"
 
 
 @pytest.fixture

@@ -46,12 +46,19 @@ def test_subscriptions_groups_and_workspaces(client, requests_mock):
 
 
 def test_a_workspace_is_created(client, requests_mock):
-    """The article's last PUT; the answer tells where to look for its end."""
+    """The article's last PUT; the answer tells where to look for its end. One that exists is never replaced."""
     other = Workspace("s", "g", "new")
+    requests_mock.get(f"{ROOT}{other.arm_path}", status_code=404)
     requests_mock.put(f"{ROOT}{other.arm_path}", status_code=202, headers={"Location": f"{ROOT}/op"})
     spec = {"location": "eastus", "identity": {"type": "systemAssigned"}, "properties": {"keyVault": "/kv"}}
     assert client.workspaces.create(other, spec) == Operation(f"{ROOT}/op", "location")
     assert requests_mock.last_request.json() == spec
+    there = {"location": "East US", "identity": {"type": "SystemAssigned"}, "tags": {"a": "b"}}
+    requests_mock.get(f"{ROOT}{other.arm_path}", json={**there, "properties": {"keyVault": "/kv", "storage": "/s"}})
+    assert client.workspaces.create(other, spec) is None
+    with pytest.raises(errors.ConflictError, match=r"properties\.keyVault is '/kv', not '/other'"):
+        client.workspaces.create(other, {**spec, "properties": {"keyVault": "/other"}})
+    assert [request.method for request in requests_mock.request_history].count("PUT") == 1
 
 
 def test_datastores(client, requests_mock):
@@ -199,9 +206,10 @@ def test_a_deployment_is_scaled(client, requests_mock):
     assert client.deployments.scale("ep1", "blue", "3").instance_count == 3
     assert requests_mock.last_request.json() == {
         "location": "eastus",
-        "tags": {},
         "sku": {"name": "Default", "capacity": 3},
         "properties": {"model": "m", "instanceType": "S", "endpointComputeType": "Managed"},
     }
+    client.deployments.scale("ep1", "blue", 1)
+    assert requests_mock.last_request.method == "GET"
     with pytest.raises(errors.InputError, match="instance_count"):
         client.deployments.scale("ep1", "blue", 0)

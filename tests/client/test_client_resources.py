@@ -125,6 +125,7 @@ COMPUTES = f"{ARM}/computes"
 
 def test_compute_create(client, requests_mock, secrets):
     """PUT with the spec; the location is the workspace's when none is given; the password is reported as secret."""
+    requests_mock.get(f"{COMPUTES}/cpu", status_code=404)
     requests_mock.put(f"{COMPUTES}/cpu", status_code=201, json=COMPUTE, headers=STARTED)
     inner = {"vmSize": "STANDARD_D2_V2", "userAccountCredentials": {"adminUserName": "u", "adminUserPassword": "pw"}}
     spec = {"properties": {"computeType": "AmlCompute", "properties": inner}}
@@ -136,8 +137,17 @@ def test_compute_create(client, requests_mock, secrets):
     assert "pw" in secrets
 
 
+def test_a_compute_that_exists_is_not_created_again(client, requests_mock):
+    """A PUT would replace it for good."""
+    requests_mock.get(f"{COMPUTES}/cpu", json=COMPUTE)
+    with pytest.raises(errors.ConflictError, match="it exists"):
+        client.computes.create("cpu", {"properties": {"computeType": "AmlCompute"}})
+    assert sent(requests_mock, "PUT") == []
+
+
 def test_an_instance_is_created_with_an_api_version_that_has_instances(client, requests_mock):
     """2019-11-01 has none: the service would not know the type."""
+    requests_mock.get(f"{COMPUTES}/box", status_code=404)
     requests_mock.put(f"{COMPUTES}/box", status_code=201, json=COMPUTE, headers=STARTED)
     client.computes.create("box", {"properties": {"computeType": "ComputeInstance", "properties": {"vmSize": "x"}}})
     assert requests_mock.last_request.qs == {"api-version": ["2021-07-01"]}
@@ -435,12 +445,13 @@ ENDPOINT = {
 
 
 def test_endpoint_create(client, requests_mock):
-    """What is left out of the spec is filled in."""
+    """What is left out of the spec is filled in; numbers and booleans in tags become text."""
+    requests_mock.get(f"{ENDPOINTS}/ep1", status_code=404)
     requests_mock.put(f"{ENDPOINTS}/ep1", status_code=201, json=ENDPOINT, headers=STARTED)
-    endpoint = client.endpoints.create("ep1", {"tags": {"a": "b"}})
+    endpoint = client.endpoints.ensure("ep1", {"tags": {"a": "b", "n": 1, "keep": True}})
     assert requests_mock.last_request.json() == {
         "location": "eastus", "identity": {"type": "SystemAssigned"}, "properties": {"authMode": "Key"},
-        "tags": {"a": "b"},
+        "tags": {"a": "b", "n": "1", "keep": "True"},
     }  # fmt: skip
     assert (endpoint.scoring_uri, endpoint.operation.url) == (SCORE, OPERATION)
 
@@ -532,10 +543,10 @@ def test_deployment_create_list_logs(client, requests_mock):
     """What is left out is one managed machine; logs are asked by container."""
     url = f"{ENDPOINTS}/ep1/deployments"
     requests_mock.put(f"{url}/blue", json=DEPLOYMENT, headers=STARTED)
-    requests_mock.get(f"{url}/blue", json=DEPLOYMENT)
+    requests_mock.get(f"{url}/blue", [{"status_code": 404}, {"json": DEPLOYMENT}])
     requests_mock.get(url, json={"value": [DEPLOYMENT]})
     requests_mock.post(f"{url}/blue/getLogs", json={"content": "line"})
-    made = client.deployments.create("ep1", "blue", {"properties": {"model": "m"}})
+    made = client.deployments.ensure("ep1", "blue", {"properties": {"model": "m"}})
     assert requests_mock.last_request.json() == {
         "location": "eastus", "sku": {"name": "Default", "capacity": 1},
         "properties": {"endpointComputeType": "Managed", "model": "m"},
@@ -546,7 +557,7 @@ def test_deployment_create_list_logs(client, requests_mock):
     assert client.deployments.logs("ep1", "blue", 5) == "line"
     assert requests_mock.last_request.json() == {"tail": 5, "containerType": "InferenceServer"}
     with pytest.raises(errors.InputError, match="deployment_name"):
-        client.deployments.create("ep1", "9", {})
+        client.deployments.ensure("ep1", "9", {})
 
 
 @pytest.mark.parametrize(("status", "there"), [(202, True), (204, False), (404, False)])

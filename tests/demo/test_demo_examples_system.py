@@ -75,8 +75,8 @@ def test_the_clean_up_keeps_the_newest_versions_and_what_is_to_be_kept(services:
     run = next(run for run in client.runs.list("machine-failure") if run.status == "Completed")
     for number in range(4):
         client.models.register(run, registration("to-clean", str(number)))
-    client.endpoints.create("old-one", {"properties": {"authMode": "Key"}})
-    client.endpoints.create("kept-one", {"properties": {"authMode": "Key"}, "tags": {"keep": "true"}})
+    client.endpoints.ensure("old-one", {"properties": {"authMode": "Key"}})
+    client.endpoints.ensure("kept-one", {"properties": {"authMode": "Key"}, "tags": {"keep": "true"}})
     wait_until(lambda: all(endpoint.provisioning_state == "Succeeded" for endpoint in client.endpoints.list()))
     run_dag(services, "azureml_cleanup", models=["to-clean"], keep_versions=2, keep_days=0)
     assert [model.version for model in client.models.list("to-clean")] == ["4", "3"]

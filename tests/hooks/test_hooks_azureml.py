@@ -77,7 +77,7 @@ def test_every_secret_is_masked_where_it_is_born(connect, masked):
     hook = connect()
     client = hook.client
     list(client.computes.list())
-    client.endpoints.create("masked")
+    client.endpoints.ensure("masked")
     keys = client.endpoints.keys("masked")
     token = client.transport.tokens.token(client.cloud.arm_scope)
     assert [secret for secret in (token, keys.primary, keys.secondary) if secret not in masked] == []

@@ -149,17 +149,46 @@ def test_a_model_is_deployed_given_traffic_scored_and_taken_down(airflow, regist
     assert gone.result["endpoint_name"] == endpoint
 
 
-def test_a_deployment_is_adopted_by_the_next_try_and_replaced_by_another_task(deploy, register, emulator, endpoint):
-    """A retry waits for the deployment that the first try has made; a cleared task deploys anew."""
+def deployment_of(emulator, endpoint):
+    return emulator.arm("GET", f"/onlineEndpoints/{endpoint}/deployments/blue").json()
 
-    def made_by(**fields):
-        assert deploy(version, **fields).state == "success"
-        return emulator.arm("GET", f"/onlineEndpoints/{endpoint}/deployments/blue").json()["tags"]
 
+def puts_of_deployments():
+    sent = AzureMLHook().client.transport.requests
+    return sent["create deployment"] + sent["update deployment"]
+
+
+def test_a_deployment_that_is_as_wanted_is_waited_for_and_not_sent_again(deploy, register, emulator, endpoint):
+    """A retry adopts what the first try has made; a later dag run that wants the same sends nothing either."""
     version = register().result["model_version"]
-    first = made_by(wait_for_completion=False, retries=1)
-    assert made_by(retries=1, try_number=2) == first
-    assert made_by(retries=1, try_number=2, max_tries=2) != first
+    before = puts_of_deployments()
+    assert deploy(version, wait_for_completion=False, retries=1).state == "success"
+    assert deploy(version, retries=1, try_number=2).state == "success"
+    made = deployment_of(emulator, endpoint)
+    assert deploy(version, task_id="another", environment_variables={}).state == "success"
+    assert deployment_of(emulator, endpoint) == made
+    assert puts_of_deployments() - before == 1
+
+
+def test_a_deployment_keeps_what_its_task_does_not_name(deploy, register, emulator, endpoint):
+    """Machines, variables, timeouts, tags that others have set survive a change of something else."""
+    spec = {"tags": {"team": "shop", "cost": 7}, "properties": {"requestSettings": {"requestTimeout": "PT20S"}}}
+    version = register().result["model_version"]
+    first = {"environment_variables": {"A": 1, "B": True}, "instance_count": 2, "spec": spec}
+    assert deploy(version, **first).state == "success"
+    assert deploy(version, environment_variables={"C": "3"}, spec={"tags": {"more": "1"}}).state == "success"
+    there = deployment_of(emulator, endpoint)
+    assert there["tags"] == {"team": "shop", "cost": "7", "more": "1"}
+    assert there["sku"]["capacity"] == 2
+    assert there["properties"]["environmentVariables"] == {"A": "1", "B": "True", "C": "3"}
+    assert there["properties"]["requestSettings"]["requestTimeout"] == "PT20S"
+    before = puts_of_deployments()
+    refused = deploy(version, instance_type="Standard_F4s_v2", retries=2)
+    assert isinstance(refused.error, AirflowFailException), refused
+    assert "properties.instanceType is 'Standard_DS3_v2', not 'Standard_F4s_v2'" in str(refused.error)
+    nested = deploy(version, environment_variables={"A": {"b": "c"}}, retries=2)
+    assert "environment_variables.A {'b': 'c'}: must be text" in str(nested.error)
+    assert puts_of_deployments() == before
 
 
 def test_code_and_environment_are_uploaded_once_for_the_same_content(deploy, register):
@@ -194,14 +223,31 @@ def test_an_exception_of_the_scoring_script_fails_the_task_with_its_message(airf
     assert "KeyError: 'numbers'" in said
 
 
-def test_an_endpoint_is_updated_in_place(airflow, emulator, endpoint):
-    """Creating an endpoint that is there puts the new tags on it."""
-    outcome = airflow.run(
-        AzureMLCreateOnlineEndpointOperator,
-        task_id="endpoint",
-        endpoint_name=endpoint,
-        tags={"team": "{{ dag.dag_id }}"},
-        **QUICK,
-    )
-    assert outcome.result["provisioning_state"] == "Succeeded"
-    assert emulator.arm("GET", f"/onlineEndpoints/{endpoint}").json()["tags"] == {"team": "shop"}
+def test_an_endpoint_is_updated_in_place(airflow, emulator, endpoint, register, deploy):
+    """Creating an endpoint that is there adds the new tags; it goes on serving, and keeps all that is not named."""
+
+    def create(**fields):
+        return airflow.run(
+            AzureMLCreateOnlineEndpointOperator, task_id="endpoint", endpoint_name=endpoint, **fields, **QUICK
+        )
+
+    def shown():
+        return emulator.arm("GET", f"/onlineEndpoints/{endpoint}").json()
+
+    deploy(register().result["model_version"])
+    spec = {"properties": {"description": "prices", "publicNetworkAccess": "Disabled"}}
+    create(tags={"owner": "ann"}, spec=spec)
+    airflow.run(AzureMLSetOnlineTrafficOperator, task_id="t", endpoint_name=endpoint, traffic={"blue": 100}, **QUICK)
+    outcome = create(tags={"team": "{{ dag.dag_id }}", "cost": 7})
+    assert (outcome.result["provisioning_state"], outcome.result["traffic"]) == ("Succeeded", {"blue": 100})
+    there = shown()
+    assert there["tags"] == {"owner": "ann", "team": "shop", "cost": "7"}
+    assert there["properties"]["description"] == "prices"
+    assert there["properties"]["publicNetworkAccess"] == "Disabled"
+    scored = airflow.run(AzureMLScoreOperator, task_id="s", endpoint_name=endpoint, data={"numbers": [1]})
+    assert scored.result["answer"]["times"] == [3]
+    sent = AzureMLHook().client.transport.requests["update endpoint"]
+    create()
+    create(tags={"owner": "ann"}, auth_mode="key")
+    assert AzureMLHook().client.transport.requests["update endpoint"] == sent
+    assert shown() == there

@@ -184,7 +184,7 @@ def served(azure_v2, run, tmp_path, until):
     azure_v2.models.register(run, Registration(name=model, path="outputs/model.txt", key="k"))
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "score.py").write_text(SCORES)
-    azure_v2.endpoints.create(endpoint)
+    azure_v2.endpoints.ensure(endpoint)
     until(lambda: azure_v2.endpoints.get(endpoint).provisioning_state == "Succeeded")
     environment = azure_v2.environments.create("roundtrip", {"image": "python"})
     code = {"codeId": azure_v2.codes.upload(tmp_path / "code"), "scoringScript": "score.py"}
@@ -194,7 +194,7 @@ def served(azure_v2, run, tmp_path, until):
         "codeConfiguration": code,
         "instanceType": "Standard_DS3_v2",
     }
-    azure_v2.deployments.create(endpoint, "blue", {"properties": properties})
+    azure_v2.deployments.ensure(endpoint, "blue", {"properties": properties})
     until(lambda: azure_v2.deployments.get(endpoint, "blue").provisioning_state == "Succeeded")
     azure_v2.endpoints.set_traffic(endpoint, {"blue": 100})
     until(lambda: azure_v2.endpoints.get(endpoint).provisioning_state == "Succeeded")
@@ -227,7 +227,7 @@ def test_a_served_model_is_scaled_kept_and_rekeyed(azure_v2, site, served, until
 def test_endpoints_with_tokens(azure_v2, mode, until):
     """The endpoint's own token, or Entra's for Azure ML, is what scoring sends; the ARM token opens nothing."""
     endpoint = fresh("ep")
-    azure_v2.endpoints.create(endpoint, {"properties": {"authMode": mode}})
+    azure_v2.endpoints.ensure(endpoint, {"properties": {"authMode": mode}})
     until(lambda: azure_v2.endpoints.get(endpoint).provisioning_state == "Succeeded")
     with pytest.raises(errors.AzureMLError) as caught:
         azure_v2.endpoints.score(endpoint, {})

@@ -6,6 +6,7 @@ The conversation is recorded, not judged; that is test_specs_published.py's.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,9 @@ class Conversation:
         list(client.workspaces.resource_groups(subscription.id))
         list(client.workspaces.list(subscription.id))
         list(client.workspaces.list(subscription.id, "local"))
-        with contextlib.suppress(AzureMLError):  # the emulator's workspace is there already
-            client.workspaces.create(client.workspace, {"location": "eastus", "properties": {"friendlyName": "x"}})
+        other = replace(client.workspace, name="other")
+        with contextlib.suppress(AzureMLError):  # the emulator makes no other workspace
+            client.workspaces.create(other, {"location": "eastus", "properties": {"friendlyName": "x"}})
         list(client.datastores.list())
         client.datastores.get("workspaceblobstore")
         compute = AmlComputeSpec("STANDARD_DS3_V2", 0, 2).body()
@@ -159,7 +161,7 @@ class Conversation:
         code = client.codes.upload(self.folder / "project")
         client.codes.upload(self.folder / "project")
         endpoints, deployments = client.endpoints, client.deployments
-        endpoints.create("ep-1", {"properties": {"authMode": "AMLToken"}})
+        endpoints.ensure("ep-1", {"properties": {"authMode": "AMLToken"}})
         wait_until(lambda: endpoints.get("ep-1").provisioning_state == "Succeeded")
         list(endpoints.list())
         spec = {"codeConfiguration": {"codeId": code, "scoringScript": "score.py"}, "environmentId": "azureml:none:1"}
@@ -169,7 +171,7 @@ class Conversation:
             lambda: endpoints.keys("ep-1"),
             lambda: endpoints.regenerate_key("ep-1", "Primary"),
             lambda: endpoints.set_traffic("ep-1", {}),
-            lambda: deployments.create("ep-1", "blue", {"properties": spec}),
+            lambda: deployments.ensure("ep-1", "blue", {"properties": spec}),
             lambda: deployments.get("ep-1", "blue"),
             lambda: deployments.logs("ep-1", "blue"),
             lambda: list(deployments.list("ep-1")),
