@@ -23,10 +23,10 @@ from airflow_azml.client.azureml import AzureMLClient
 from airflow_azml.client.transport.auth import StaticToken
 from airflow_azml.client.transport.clouds import custom_cloud
 from airflow_azml.client.workspace import Routing, Workspace
-from airflow_azml.emulator import facts
-from airflow_azml.emulator.app import create_app
-from airflow_azml.emulator.emulator import Emulator
+from airflow_azml.emulator.host.app import create_app
+from airflow_azml.emulator.host.emulator import Emulator
 from airflow_azml.emulator.host.known_hosts import KnownHosts
+from airflow_azml.emulator.kernel import facts
 
 BASE = "https://testserver"
 SECRET = "in-process-secret"

@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from airflow_azml.emulator.claims import ClaimError, listen, only_one
+from airflow_azml.emulator.host.claims import ClaimError, listen, only_one
 
 SHORTEST_SECRET = 16  # characters
 
@@ -50,9 +50,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from airflow_azml.emulator.connection import connection_line  # noqa: PLC0415 - `--help` answers without FastAPI
+    from airflow_azml.emulator.host.connection import connection_line  # noqa: PLC0415 - `--help` answers without FastAPI
     from airflow_azml.emulator.host.known_hosts import KnownHosts  # noqa: PLC0415 - likewise
-    from airflow_azml.emulator.server import serve  # noqa: PLC0415 - likewise
+    from airflow_azml.emulator.host.server import serve  # noqa: PLC0415 - likewise
 
     with ExitStack() as claims:
         claims.enter_context(only_one(options.data))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_azml.emulator.routes import ROUTERS
-from airflow_azml.emulator.routes.history import SCOPES
-from airflow_azml.emulator.wire import WORKSPACE_PATH
+from airflow_azml.emulator.host.route_table import ROUTERS
+from airflow_azml.emulator.http.wire import WORKSPACE_PATH
+from airflow_azml.emulator.runs.routes.history import SCOPES
 
 SERVICE_VERBS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
 

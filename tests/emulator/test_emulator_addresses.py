@@ -7,7 +7,7 @@ import requests
 from emulator_process import WORKSPACE
 from runs_support import HISTORY, Client
 
-from airflow_azml.emulator import addresses
+from airflow_azml.emulator.http import addresses
 
 REGIONAL = "https://eastus.api.azureml.ms"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from airflow_azml.emulator import facts
+from airflow_azml.emulator.kernel import facts
 
 ROOT = f"/artifact/v2.0{facts.WORKSPACE_PATH}/artifacts"
 

@@ -11,11 +11,11 @@ from email.utils import formatdate
 import pytest
 import requests
 
-from airflow_azml.emulator import facts
-from airflow_azml.emulator.blob_access import signed_url
-from airflow_azml.emulator.blobs import BlobStore
-from airflow_azml.emulator.faults import Fault
-from airflow_azml.emulator.store import Store
+from airflow_azml.emulator.http.faults import Fault
+from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.kernel.store import Store
+from airflow_azml.emulator.storage.blob_access import signed_url
+from airflow_azml.emulator.storage.blobs import BlobStore
 
 ROOT = f"/_blob/{facts.STORAGE_ACCOUNT}"
 CONTAINER = f"{ROOT}/{facts.BLOBSTORE_CONTAINER}"

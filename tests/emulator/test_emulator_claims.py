@@ -9,7 +9,7 @@ import sys
 import pytest
 from emulator_process import EmulatorProcess, free_port
 
-from airflow_azml.emulator.claims import listen
+from airflow_azml.emulator.host.claims import listen
 
 
 def refused(*options):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_azml.emulator.deployment_spec import DEFAULTS
+from airflow_azml.emulator.endpoints.deployment_bodies import DEFAULTS
 
 SCRIPT = """
 import os

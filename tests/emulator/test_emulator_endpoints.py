@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_azml.emulator.endpoints import OnlineEndpoints
-from airflow_azml.emulator.facts import Pace
-from airflow_azml.emulator.faults import Fault
-from airflow_azml.emulator.identity import IdentityProvider
-from airflow_azml.emulator.operations import Operations
-from airflow_azml.emulator.store import Store
+from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
+from airflow_azml.emulator.http.faults import Fault
+from airflow_azml.emulator.identity.provider import IdentityProvider
+from airflow_azml.emulator.kernel.facts import Pace
+from airflow_azml.emulator.kernel.operations import Operations
+from airflow_azml.emulator.kernel.store import Store
 
 PRIMARY = {"keyType": "Primary"}
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from airflow_azml.emulator.environments import EnvironmentBuildError, VenvCache, masked, requirements
+from airflow_azml.emulator.process.venvs import EnvironmentBuildError, VenvCache, masked, requirements
 
 
 def wheel_source(folder, name="tinything", version="1.0"):

@@ -14,7 +14,8 @@ import pytest
 import requests
 from runs_support import EXECUTION, HISTORY, Client, alive, wait_for, zipped
 
-from airflow_azml.emulator import facts, projects
+from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.runs import projects
 
 SLEEPER = """
 import os, subprocess, sys, time

@@ -8,11 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from airflow_azml.emulator import facts
-from airflow_azml.emulator.blobs import BlobStore
-from airflow_azml.emulator.faults import Fault
-from airflow_azml.emulator.models import Models
-from airflow_azml.emulator.store import Store
+from airflow_azml.emulator.http.faults import Fault
+from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.kernel.store import Store
+from airflow_azml.emulator.models.registry import Models
+from airflow_azml.emulator.storage.blobs import BlobStore
 
 ROOT = f"/modelmanagement/v1.0{facts.WORKSPACE_PATH}"
 ARTIFACTS = f"/artifact/v2.0{facts.WORKSPACE_PATH}/artifacts"

@@ -8,7 +8,7 @@ import pytest
 import requests
 from runs_support import HISTORY, WORKSPACE
 
-from airflow_azml.emulator import facts
+from airflow_azml.emulator.kernel import facts
 
 V1 = f"/modelmanagement/v1.0{WORKSPACE}"
 STORE = f"azureml://subscriptions/{facts.SUBSCRIPTION}/resourcegroups/local/workspaces/local/datastores"

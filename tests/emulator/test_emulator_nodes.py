@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_azml.emulator import compute_spec, nodes
-from airflow_azml.emulator.computes import Computes
-from airflow_azml.emulator.demand import Demand
-from airflow_azml.emulator.facts import PACES
-from airflow_azml.emulator.faults import Fault
-from airflow_azml.emulator.operations import Operations
-from airflow_azml.emulator.store import Store
+from airflow_azml.emulator.computes import nodes, specs
+from airflow_azml.emulator.computes.demand import Demand
+from airflow_azml.emulator.computes.engine import Computes
+from airflow_azml.emulator.http.faults import Fault
+from airflow_azml.emulator.kernel.facts import PACES
+from airflow_azml.emulator.kernel.operations import Operations
+from airflow_azml.emulator.kernel.store import Store
 
 LIMITS = nodes.Limits(minimum=1, maximum=3, idle_seconds=10, join_seconds=5)
 QUICK = replace(PACES["fast"], tick=0.01, compute=0.01, node=0.01)
@@ -94,7 +94,7 @@ def test_first_come_first_served():
 )
 def test_durations_are_read(duration, expected):
     """Every form of an ISO 8601 duration that clients send has its length in seconds."""
-    assert compute_spec.seconds(duration, "member") == expected
+    assert specs.seconds(duration, "member") == expected
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def engine(tmp_path):
 def cluster_spec(most):
     scale = {"maxNodeCount": most, "nodeIdleTimeBeforeScaleDown": "PT1H"}
     inner = {"vmSize": "x", "scaleSettings": scale}
-    return compute_spec.read("cpu", {"properties": {"computeType": "AmlCompute", "properties": inner}})
+    return specs.read("cpu", {"properties": {"computeType": "AmlCompute", "properties": inner}})
 
 
 def test_runs_queue_when_all_nodes_are_busy(engine, until):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_azml.emulator import history_query, odata
-from airflow_azml.emulator.faults import Fault
+from airflow_azml.emulator.http import history_query, odata
+from airflow_azml.emulator.http.faults import Fault
 
 RUN = {
     "runId": "exp_1",

@@ -8,7 +8,7 @@ import uuid
 import pytest
 import requests
 
-from airflow_azml.emulator.app import canonical_path
+from airflow_azml.emulator.host.app import canonical_path
 
 WORKSPACE = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local"

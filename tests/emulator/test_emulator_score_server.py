@@ -14,7 +14,7 @@ import requests
 
 import airflow_azml.emulator
 
-SERVER = Path(airflow_azml.emulator.__file__).parent / "score_server.py"
+SERVER = Path(airflow_azml.emulator.__file__).parent / "endpoints" / "score_server.py"
 SCRIPT = """
 import json, threading
 import helper

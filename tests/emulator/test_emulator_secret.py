@@ -12,15 +12,14 @@ import requests
 from airflow.sdk.log import mask_secret, redact
 from emulator_process import EmulatorProcess, free_port
 
-from airflow_azml.emulator import facts
-from airflow_azml.emulator.identity import CLIENT_ID
+from airflow_azml.emulator.kernel import facts
 from airflow_azml.testing import AzureMLEmulator
 
 CHOSEN = "a-secret-of-my-own"
 
 
 def sign_in(url, secret):
-    form = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": secret}
+    form = {"grant_type": "client_credentials", "client_id": facts.CLIENT_ID, "client_secret": secret}
     form["scope"] = "https://management.azure.com/.default"
     return requests.post(f"{url}/{facts.TENANT}/oauth2/v2.0/token", data=form, timeout=10).status_code
 
@@ -34,7 +33,7 @@ def test_every_folder_has_a_secret_of_its_own(tmp_path, monkeypatch):
     monkeypatch.delenv("AZUREML_EMULATOR_SECRET", raising=False)
     with AzureMLEmulator(tmp_path / "a") as one, AzureMLEmulator(tmp_path / "b") as other:
         first, second = password(one), password(other)
-        assert (sign_in(one.url, first), sign_in(one.url, second), sign_in(one.url, CLIENT_ID)) == (200, 401, 401)
+        assert (sign_in(one.url, first), sign_in(one.url, second), sign_in(one.url, facts.CLIENT_ID)) == (200, 401, 401)
     with AzureMLEmulator(tmp_path / "a") as again:
         assert password(again) == first
     file = tmp_path / "a" / "data" / "client-secret"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from emulator_process import EmulatorProcess
 
-from airflow_azml.emulator.faults import Fault
-from airflow_azml.emulator.throttle import PUBLISHED, Limit, Throttle
+from airflow_azml.emulator.control.throttle import PUBLISHED, Limit, Throttle
+from airflow_azml.emulator.http.faults import Fault
 
 THROTTLE, FAULTS = "throttle", "faults"
 

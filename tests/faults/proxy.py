@@ -26,9 +26,10 @@ import uvicorn
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
-from airflow_azml.emulator import facts, faults
-from airflow_azml.emulator.certificates import ensure_certificates
-from airflow_azml.emulator.chaos import CONTROL, Chaos, FaultInjection, Trouble
+from airflow_azml.emulator.control.chaos import CONTROL, Chaos, FaultInjection, Trouble
+from airflow_azml.emulator.host.certificates import ensure_certificates
+from airflow_azml.emulator.http import faults
+from airflow_azml.emulator.kernel import facts
 
 ANY = re.compile("")
 HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding"}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from in_process import BASE, running
 from properties_samples import BODIES, CLUSTER, CONTAINER, DEFINITION, ENDPOINT, EXPERIMENT, MODEL, RUN, SNAPSHOT, TEXTS
 
-from airflow_azml.emulator.wire import WORKSPACE_PATH
+from airflow_azml.emulator.http.wire import WORKSPACE_PATH
 
 KNOWN = {
     "subscription": SUBSCRIPTION, "group": "local", "workspace": "local", "location": "eastus", "tenant": "local",

@@ -15,8 +15,8 @@ from properties_samples import CLUSTER_BODY, ENDPOINT_BODY, RUN
 from airflow_azml.client import names
 from airflow_azml.client.filters import run_filter
 from airflow_azml.client.transport.errors import InputError
-from airflow_azml.emulator import odata
-from airflow_azml.emulator.routes import artifacts
+from airflow_azml.emulator.http import odata
+from airflow_azml.emulator.storage.routes import artifacts
 
 ARM, REGIONAL = {"api-version": "2023-10-01"}, {}
 ALPHABET = "abzABZ019-_. :é\n"

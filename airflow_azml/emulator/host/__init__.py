@@ -1,1 +1,1 @@
-"""The emulator as a process: its sockets, its certificates, the hosts that it answers for."""
+"""The process and its sockets: the emulator as one object, its web application, its servers."""

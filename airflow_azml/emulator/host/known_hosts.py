@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 
-from airflow_azml.emulator.addresses import OF_AZURE
-from airflow_azml.emulator.faults import Fault
+from airflow_azml.emulator.http.addresses import OF_AZURE
+from airflow_azml.emulator.http.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping

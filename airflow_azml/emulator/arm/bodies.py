@@ -1,0 +1,107 @@
+"""What Resource Manager and the discovery service tell about the one subscription, group and workspace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_azml.emulator.http import addresses
+from airflow_azml.emulator.kernel import facts
+
+GROUP_PATH = f"/subscriptions/{facts.SUBSCRIPTION}/resourceGroups/{facts.RESOURCE_GROUP}"
+SERVICES = (
+    "api", "artifact", "catalog", "content", "execution", "experimentation", "history", "hyperdrive", "jasmine",
+    "metric", "metrics", "modelmanagement", "notebooks", "pipelines", "project_content", "run_history", "snapshot",
+)  # fmt: skip
+
+
+def subscription() -> dict[str, Any]:
+    """The subscription."""
+    return {
+        "id": f"/subscriptions/{facts.SUBSCRIPTION}",
+        "subscriptionId": facts.SUBSCRIPTION,
+        "tenantId": facts.TENANT,
+        "displayName": "airflow-azml emulator",
+        "state": "Enabled",
+        "authorizationSource": "RoleBased",
+    }
+
+
+def resource_group() -> dict[str, Any]:
+    """The resource group."""
+    return {
+        "id": GROUP_PATH,
+        "name": facts.RESOURCE_GROUP,
+        "type": "Microsoft.Resources/resourceGroups",
+        "location": facts.LOCATION,
+        "tags": {},
+        "properties": {"provisioningState": "Succeeded"},
+    }
+
+
+def workspace(base: str) -> dict[str, Any]:
+    """The workspace, whose addresses lead back to where the caller came from."""
+    regional = addresses.regional(base)
+    return {
+        "id": facts.WORKSPACE_PATH,
+        "name": facts.WORKSPACE,
+        "type": "Microsoft.MachineLearningServices/workspaces",
+        "location": facts.LOCATION,
+        "tags": {},
+        "kind": "Default",
+        "sku": {"name": "Basic", "tier": "Basic"},
+        "identity": {"type": "SystemAssigned", "principalId": facts.WORKSPACE_ID, "tenantId": facts.TENANT},
+        "properties": {
+            "workspaceId": facts.WORKSPACE_ID,
+            "friendlyName": facts.WORKSPACE,
+            "description": "Azure Machine Learning on this machine",
+            "creationTime": "2026-01-01T00:00:00.0000000Z",
+            "storageAccount": _resource("Microsoft.Storage/storageAccounts", facts.STORAGE_ACCOUNT),
+            "keyVault": _resource("Microsoft.KeyVault/vaults", "local"),
+            "applicationInsights": _resource("Microsoft.Insights/components", "local"),
+            "discoveryUrl": f"{regional}/discovery",
+            "mlFlowTrackingUri": f"azureml://{regional.partition('://')[2]}/mlflow/v1.0{facts.WORKSPACE_PATH}",
+            "tenantId": facts.TENANT,
+            "hbiWorkspace": False,
+            "publicNetworkAccess": "Enabled",
+            "v1LegacyMode": False,
+            "provisioningState": "Succeeded",
+        },
+    }
+
+
+def discovery(base: str) -> dict[str, str]:
+    """Where each service is: all are here."""
+    return {**dict.fromkeys(SERVICES, addresses.regional(base)), "studio": addresses.studio(base)}
+
+
+def cloud(base: str) -> dict[str, Any]:
+    """The cloud's endpoints, as `/metadata/endpoints` lists them."""
+    return {
+        "name": "AzureCloud",
+        "portal": "https://portal.azure.com",
+        "authentication": {
+            "loginEndpoint": addresses.login(base),
+            "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"],
+            "tenant": "common",
+            "identityProvider": "AAD",
+        },
+        "graphAudience": "https://graph.windows.net/",
+        "graph": "https://graph.windows.net/",
+        "resourceManager": addresses.resource_manager(base),
+        "activeDirectoryDataLake": "https://datalake.azure.net/",
+        "batch": "https://batch.core.windows.net/",
+        "gallery": "https://gallery.azure.com/",
+        "media": "https://rest.media.azure.net",
+        "sqlManagement": "https://management.core.windows.net:8443/",
+        "vmImageAliasDoc": f"{base}/aliases.json",
+        "suffixes": {
+            "acrLoginServer": "azurecr.io",
+            "keyVaultDns": "vault.azure.net",
+            "sqlServerHostname": "database.windows.net",
+            "storage": "core.windows.net",
+        },
+    }
+
+
+def _resource(kind: str, name: str) -> str:
+    return f"{GROUP_PATH}/providers/{kind}/{name}"

@@ -1,0 +1,1 @@
+"""Versioned assets of Resource Manager: codes and environments."""

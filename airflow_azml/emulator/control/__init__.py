@@ -1,0 +1,1 @@
+"""The emulator's own switches, for tests: faults, request limits, speed."""

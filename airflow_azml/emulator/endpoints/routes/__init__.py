@@ -1,0 +1,1 @@
+"""Resource Manager's endpoints and deployments, and the scoring host."""

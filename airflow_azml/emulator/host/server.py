@@ -1,0 +1,100 @@
+"""Serving the emulator over HTTP and HTTPS from one process and one state."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from airflow_azml.emulator.control.throttle import PUBLISHED
+from airflow_azml.emulator.host.app import create_app
+from airflow_azml.emulator.host.certificates import ensure_certificates
+from airflow_azml.emulator.host.connection import address_of
+from airflow_azml.emulator.host.emulator import Emulator
+from airflow_azml.emulator.kernel.facts import PACES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from socket import socket as Socket  # noqa: N812 - a class
+
+    from fastapi import FastAPI
+
+    from airflow_azml.emulator.host.known_hosts import KnownHosts
+
+
+def serve(
+    host: str,
+    plain: Socket,
+    data: Path,
+    tls: Socket | None,
+    known: KnownHosts,
+    *,
+    client_secret: str,
+    speed: str,
+    throttle: bool,
+) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    :param host: address that the sockets are bound to.
+    :param plain: where to serve plain HTTP.
+    :param data: folder of the state.
+    :param tls: where to serve HTTPS; nowhere when absent.
+    :param known: the hosts that it answers for; they stand in the certificate.
+    :param client_secret: see `Emulator`.
+    :param speed: `fast` or `real`.
+    :param throttle: refuse what exceeds Azure's request limits.
+    """
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each body that a client is refused for
+    local_url = f"http://{address_of(host)}:{plain.getsockname()[1]}"
+    emulator = Emulator(data, PACES[speed], local_url, client_secret)
+    emulator.throttle.limit(PUBLISHED if throttle else {})
+    app = create_app(emulator, known)
+    servers = {_Server(_config(app, lifespan="on")): plain}
+    if tls is not None:
+        servers[_Server(_config(app, lifespan="off", tls=ensure_certificates(emulator.data, known.names)))] = tls
+    for server in servers:
+        app.state.chaos.watch(server.server_state.connections)
+    asyncio.run(_run(servers))
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the process, because two of them share it."""
+
+    def install_signal_handlers(self) -> None:
+        """Do nothing: see `_run`."""
+
+    async def shutdown(self, sockets: list[Socket] | None = None) -> None:
+        """Drop idle connections first: over TLS, a client that sleeps would not answer the goodbye for seconds."""
+        for connection in list(self.server_state.connections):
+            exchange = getattr(connection, "cycle", None)
+            if exchange is None or exchange.response_complete:
+                connection.transport.abort()
+        await super().shutdown(sockets)
+
+
+def _config(app: FastAPI, *, lifespan: str, tls: tuple[Path, Path] | None = None) -> uvicorn.Config:
+    certificate, key = (str(tls[0]), str(tls[1])) if tls else (None, None)
+    return uvicorn.Config(
+        app, lifespan=lifespan, log_level="warning", access_log=False,  # type: ignore[arg-type]
+        proxy_headers=False, timeout_graceful_shutdown=5, ssl_certfile=certificate, ssl_keyfile=key,
+    )  # fmt: skip
+
+
+async def _run(servers: dict[_Server, Socket]) -> None:
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    tasks = [
+        asyncio.create_task(server._serve([socket]))  # noqa: SLF001 - serve() takes the signals
+        for server, socket in servers.items()
+    ]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    stop()
+    await asyncio.gather(*tasks)

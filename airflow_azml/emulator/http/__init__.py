@@ -1,0 +1,1 @@
+"""The wire format that all resources share: reading requests, paging, filters, errors."""

@@ -1,0 +1,115 @@
+"""Reading requests as leniently as the service does: paths and JSON names in any case, doubled slashes.
+
+Routers of the emulator are made with `router()`, so that their routes match in any case; handlers read a body with
+`pick()`, so that `Configuration`, `configuration` and `CONFIGURATION` are one name. Values and the keys of free maps
+(tags, environment variables) keep their case.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, params
+from fastapi.routing import APIRoute
+
+from airflow_azml.emulator.http.faults import bad_request, unknown_member
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+WORKSPACE_PATH = (
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices"
+    "/workspaces/{workspace}"
+)
+
+
+class AnyCaseRoute(APIRoute):
+    """A route whose literal segments match in any case, and whose paths may have any character."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE | re.DOTALL)
+
+
+def router(prefix: str = "", dependencies: Sequence[params.Depends] = ()) -> APIRouter:
+    """Make a router, for example `router("/history/v1.0" + WORKSPACE_PATH, REGIONAL)`."""
+    return APIRouter(prefix=prefix, dependencies=dependencies, route_class=AnyCaseRoute)
+
+
+def read_json(raw: bytes, what: str) -> Any:
+    """Parse JSON that can be stored and answered again; raise the 400 of the service otherwise."""
+    try:
+        value = json.loads(raw)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # NaN, 1e999 and half characters have no answer
+    except (ValueError, RecursionError) as error:
+        raise bad_request(f"{what} is not valid JSON: {error}", code="InvalidJson") from error
+    return value
+
+
+async def _json_body(request: Request) -> Any:
+    raw = await request.body()
+    return read_json(raw, "The request body") if raw.strip() else {}
+
+
+async def _json_object(body: Annotated[Any, Depends(_json_body)]) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise bad_request("The request body must be a JSON object.", code="InvalidJson")
+    return body
+
+
+def _folded_query(request: Request) -> dict[str, str]:
+    return {name.casefold(): value for name, value in request.query_params.items()}
+
+
+FoldedQuery = Annotated[dict[str, str], Depends(_folded_query)]  # query parameters under their names in lower case
+JsonBody = Annotated[Any, Depends(_json_body)]
+JsonObject = Annotated[dict[str, Any], Depends(_json_object)]
+
+
+def pick(body: Any, *names: str, default: Any = None) -> Any:
+    """Walk into nested objects by names in any case; the default where a step is absent or null."""
+    for name in names:
+        if not isinstance(body, dict):
+            return default
+        if name not in body:
+            folded = name.casefold()
+            name = next((key for key in body if key.casefold() == folded), name)  # noqa: PLW2901 - the key as sent
+        body = body.get(name)
+    return default if body is None else body
+
+
+def pick_object(body: Any, *names: str) -> dict[str, Any]:
+    """Like pick, for a member that must be an object; an absent one is empty."""
+    value = pick(body, *names, default={})
+    if not isinstance(value, dict):
+        raise bad_request(f"'{'.'.join(names)}' must be an object.", target=names[-1])
+    return value
+
+
+def pick_text(body: Any, *names: str, default: str | None = None) -> str:
+    """Like pick, for a member that must be a string; without a default it is required."""
+    value = pick(body, *names, default=default)
+    if not isinstance(value, str):
+        state = "is required" if value is None else "must be a string"
+        raise bad_request(f"'{'.'.join(names)}' {state}.", target=names[-1])
+    return value
+
+
+def pick_texts(body: Any, *names: str) -> dict[str, str]:
+    """Like pick_object, for tags and properties: their values must be strings."""
+    values = pick_object(body, *names)
+    for key, value in values.items():
+        if not isinstance(value, str):
+            raise bad_request(f"'{'.'.join(names)}': the value of '{key}' must be a string.", target=names[-1])
+    return values
+
+
+def known_members(body: dict[str, Any], kind: str, names: Iterable[str]) -> dict[str, Any]:
+    """Return the body with its members spelled canonically; refuse a member that a v2 object does not have."""
+    canonical = {name.casefold(): name for name in names}
+    for name in body:
+        if name.casefold() not in canonical:
+            raise unknown_member(name, kind)
+    return {canonical[name.casefold()]: value for name, value in body.items()}

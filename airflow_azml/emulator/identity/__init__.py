@@ -1,0 +1,1 @@
+"""Tokens: who is given one, and who may call with it."""

@@ -1,0 +1,1 @@
+"""Metrics of runs, for the three services that bring and read them."""

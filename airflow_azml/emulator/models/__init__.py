@@ -1,0 +1,1 @@
+"""The model registry: one for both generations of the API."""

@@ -1,0 +1,140 @@
+"""The model registry: one for both generations of the API, as in the service.
+
+v1 asks for a model by name and is given the next number as its version; v2 chooses the version itself, any string. A
+number is never given twice, also when its version was deleted. What the two say on the wire stands in bodies.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from airflow_azml.emulator.http import arm_resources
+from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.kernel.store import AbsentError
+from airflow_azml.emulator.models import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from airflow_azml.emulator.kernel.store import Document, Store
+    from airflow_azml.emulator.storage.blobs import BlobStore
+
+KIND, CONTAINER_KIND = "model", "model-container"
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}")
+NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+
+
+class Models:
+    """The models of the workspace and their versions.
+
+    :param store: where they are kept.
+    :param blobs: where their files are.
+    """
+
+    def __init__(self, store: Store, blobs: BlobStore) -> None:
+        self._store, self._blobs = store, blobs
+
+    def register(self, name: str, version: str, fields: dict[str, Any]) -> tuple[Document, bool]:
+        """Add a version, the next number when none is given; return it and whether it is new.
+
+        :param fields: `locations` and what model_json reads from a body.
+        """
+        for text in (name, version or "1"):
+            if not NAME.fullmatch(text):
+                message = "must begin with a letter or digit and have up to 255 letters, digits, '-', '_' and '.'"
+                raise bad_request(f"'{text}': a model's name and version {message}.", target=text)
+        name, version = self._number(name, version)
+        stamp = arm_resources.now()
+        identity = {"name": name, "version": version, "ordinal": self._store.next_number(KIND)}
+        model = {**fields, **identity, "created": stamp, "modified": stamp}
+        new = self._store.add(KIND, _key(name, version), model)
+        return (model if new else self.get(name, version)), new
+
+    def find(self, name: str, version: str) -> Document | None:
+        """Return a version, or None."""
+        return self._store.get(KIND, _key(name, version))
+
+    def get(self, name: str, version: str) -> Document:
+        """Return a version; the 404 of the service when there is none."""
+        model = self.find(name, version)
+        if model is None:
+            raise _absent(f"Model with name: {name} and version: {version} not found.")
+        return model
+
+    def list(self, name: str = "") -> list[Document]:
+        """Return the versions of a model, or of all models, the newest first."""
+        found = self._store.all(KIND, _key(name, "") if name else "")
+        return sorted(found, key=lambda model: int(model["ordinal"]), reverse=True)
+
+    def change(self, name: str, version: str, edit: Callable[[Document], None]) -> Document:
+        """Let the function edit the version in place; the 404 of the service when there is none."""
+        try:
+            with self._store.change(KIND, _key(name, version)) as model:
+                edit(model)
+                model["modified"] = arm_resources.now()
+                return model
+        except AbsentError:
+            return self.get(name, version)  # raises
+
+    def delete(self, name: str, version: str, users: Iterable[str]) -> bool:
+        """Delete a version; tell whether it existed.
+
+        :param users: the deployments that use it; the service refuses when there is one.
+        """
+        used_by = ", ".join(sorted(users))
+        if used_by:
+            message = f"Model {name}:{version} cannot be deleted: it is used by {used_by}. Delete these first."
+            detail = {"code": "DeletionRequired", "message": f"In use by: {used_by}", "target": used_by}
+            raise Fault(412, "DeletionRequired", message, target=f"{name}:{version}", details=[detail])
+        return self._store.delete(KIND, _key(name, version))
+
+    def files(self, name: str, version: str) -> list[tuple[str, Path]]:  # type: ignore[valid-type] # `list` is a method here
+        """Return the files of a version, each with its path in the model's own tree."""
+        locations = self.get(name, version)["locations"]
+        return [file for place in locations for file in files.collect(self._blobs, tuple(place))]
+
+    # What a name stands for, apart from its versions. It stays when the last of them goes.
+
+    def containers(self) -> list[Document]:  # type: ignore[valid-type] # `list` is a method here
+        """Return every name."""
+        return self._store.all(CONTAINER_KIND)
+
+    def container(self, name: str) -> Document:
+        """Return a name; the 404 of the service when it was never used."""
+        container = self._store.get(CONTAINER_KIND, name)
+        if container is None:
+            raise _absent(f"Model container with name: {name} not found.")
+        return container
+
+    def put_container(self, name: str, fields: dict[str, Any]) -> tuple[Document, bool]:
+        """Create or change what is said of a name; return it and whether it is new."""
+        new = self._found(name)
+        with self._store.change(CONTAINER_KIND, name) as container:
+            container.update(fields, modified=arm_resources.now())
+            return container, new
+
+    def _found(self, name: str) -> bool:
+        stamp = arm_resources.now()
+        said: dict[str, Any] = {"description": None, "tags": {}, "properties": {}, "isArchived": False}
+        return self._store.add(
+            CONTAINER_KIND, name, {"name": name, "next": 1, "created": stamp, "modified": stamp, **said}
+        )
+
+    def _number(self, name: str, version: str) -> tuple[str, str]:
+        """Return the name as it was first spelled, and the version; no later version is given the same number."""
+        self._found(name)
+        with self._store.change(CONTAINER_KIND, name) as container:
+            version = version or str(container["next"])
+            if NUMBER.fullmatch(version):
+                container["next"] = max(container["next"], int(version) + 1)
+            return container["name"], version
+
+
+def _key(name: str, version: str) -> str:
+    return f"{name}:{version}"
+
+
+def _absent(message: str) -> Fault:
+    return Fault(404, "UserError", message, details=[{"code": "ModelNotFound", "message": message}])

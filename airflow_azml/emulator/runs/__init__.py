@@ -1,0 +1,1 @@
+"""The run history, and the executor that works on its runs."""

@@ -1,0 +1,1 @@
+"""The history, execution and experiment services."""

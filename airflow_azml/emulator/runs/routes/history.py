@@ -1,0 +1,286 @@
+"""The run history: experiments, runs one by one, many at once, by query; their tags, events and details.
+
+A run is addressed through its experiment's name, through its experiment's id, or by itself: `SCOPES`. Runs that the
+executor works on are changed by it alone; what clients report of other runs is taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from airflow_azml.emulator.http import faults, history_query
+from airflow_azml.emulator.http.access import REGIONAL, Base, World
+from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.http.wire import (
+    WORKSPACE_PATH,
+    FoldedQuery,
+    JsonBody,
+    JsonObject,
+    pick,
+    pick_object,
+    pick_text,
+    router,
+)
+from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.kernel.store import Document
+from airflow_azml.emulator.runs.bodies import details_json, run_json
+from airflow_azml.emulator.runs.history import not_found
+
+SCOPES = ("/experiments/{experiment}", "/experimentids/{experiment_id}", "")
+MAX_BATCH = 10_000  # runs in one call
+
+routes = router("/history/v1.0" + WORKSPACE_PATH, REGIONAL)
+
+
+def scoped(path: str, *methods: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Offer a handler below every scope."""
+
+    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
+        for scope in SCOPES:
+            routes.add_api_route(scope + path, handler, methods=list(methods), name=f"{handler.__name__}{scope}")
+        return handler
+
+    return register
+
+
+def _experiment(world: World, request: Request) -> str | None:
+    """Return the name of the experiment in the path; None at workspace level."""
+    if experiment_id := request.path_params.get("experiment_id"):
+        return str(world.runs.experiment_by_id(experiment_id)["name"])
+    return request.path_params.get("experiment")
+
+
+Experiment = Annotated[str | None, Depends(_experiment)]
+
+
+def _run(run_id: str, world: World, experiment: Experiment) -> Document:
+    return world.runs.get(run_id, experiment)
+
+
+Run = Annotated[Document, Depends(_run)]
+
+
+def _query(request: Request, body: JsonObject) -> history_query.Query:
+    """Read the query from the URL and, where there is one, from the body."""
+    return history_query.read({**request.query_params, **body})
+
+
+Queried = Annotated[history_query.Query, Depends(_query)]
+
+
+# One run.
+
+
+@scoped("/runs/{run_id}", "GET")
+def get_run(run: Run, base: Base) -> dict[str, Any]:
+    """Return a run."""
+    return run_json(run, base)
+
+
+@scoped("/runs/{run_id}", "PATCH")
+def patch_run(run_id: str, world: World, experiment: Experiment, body: JsonObject, base: Base) -> dict[str, Any]:
+    """Change a run; an unknown one is created, which is how the SDK starts interactive runs."""
+    return run_json(_add_or_modify(world, experiment, run_id, body), base)
+
+
+@scoped("/runs/{run_id}/details", "GET")
+def get_details(run: Run, world: World, base: Base) -> dict[str, Any]:
+    """Return a run's details: definition, log files, error, warnings."""
+    return details_json(run, world.runs.definition(run), world.blobs, base)
+
+
+@scoped("/runs/{run_id}/children", "GET")
+def get_children(run: Run, world: World, query: Queried, base: Base, request: Request) -> dict[str, Any]:
+    """Return the runs whose parent this one is."""
+    children = [child for child in world.runs.all() if child.get("parentRunId") == run["runId"]]
+    return _page(children, query, base, request)
+
+
+@scoped("/runs/{run_id}/tags", "DELETE")
+def delete_tags(run: Run, world: World, body: JsonBody, base: Base) -> dict[str, Any]:
+    """Remove tags by their names."""
+    names = body if isinstance(body, list) else pick(body, "tags", default=[])
+    if not isinstance(names, list):
+        raise bad_request("'tags' must be a list of names.", target="tags")
+    with world.runs.changing(run["runId"]) as changed:
+        changed["tags"] = {name: value for name, value in changed["tags"].items() if name not in names}
+    return run_json(changed, base)
+
+
+@scoped("/runs/{run_id}/cancel", "POST")
+def cancel_run(run: Run, world: World, base: Base, query: FoldedQuery) -> dict[str, Any]:
+    """Cancel a run."""
+    world.executor.cancel(run["runId"], query.get("cancelationreason", ""))
+    return run_json(world.runs.get(run["runId"]), base)
+
+
+@scoped("/runs/{run_id}/events", "POST")
+def post_event(run: Run, world: World, body: JsonObject) -> None:
+    """Take an event of a run."""
+    _take_event(world, run, body)
+
+
+@routes.post("/experiments/{experiment}/batch/events")
+def post_events(experiment: str, world: World, body: JsonObject) -> dict[str, Any]:
+    """Take many events, each of which names its run; those that fail are handed back with the reason."""
+    errors = []
+    for event in _items(body, "events"):
+        try:
+            run_id = pick_text(event, "data", "runId")
+            _take_event(world, world.runs.get(run_id, experiment), event)
+        except Fault as fault:
+            errors.append({"key": event, "value": _failure(fault)})
+    return {"errors": errors}
+
+
+# Many runs.
+
+
+@scoped("/runs:query", "POST", "GET")
+def query_runs(world: World, experiment: Experiment, query: Queried, base: Base, request: Request) -> dict[str, Any]:
+    """Return the runs (of the experiment) that match a filter; GET answers the `nextLink` of such a query."""
+    runs = world.runs.all(world.runs.experiment(experiment)["name"] if experiment else None)
+    return _page(runs, query, base, request)
+
+
+@routes.get("/computes/{compute}/runs")
+def runs_of_compute(compute: str, world: World, query: Queried, base: Base, request: Request) -> dict[str, Any]:
+    """Return the runs that were sent to a compute, of all experiments."""
+    runs = [run for run in world.runs.all() if run.get("target", "").casefold() == compute.casefold()]
+    return _page(runs, query, base, request)
+
+
+@scoped("/runs/runIds", "POST")
+def runs_by_ids(world: World, experiment: Experiment, body: JsonObject, base: Base) -> dict[str, Any]:
+    """Return many runs by their ids; what is not there is named under `errors`."""
+    run_ids = _ids(pick(body, "runIds", default=[]))
+    found = {
+        run_id: run
+        for run_id, run in world.runs.many(run_ids).items()
+        if experiment is None or run["experimentName"].casefold() == experiment.casefold()
+    }
+    errors = {run_id: _failure(not_found(run_id)) for run_id in run_ids if run_id not in found}
+    return {"runs": {run_id: run_json(run, base) for run_id, run in found.items()}, "errors": errors}
+
+
+@routes.post("/batchrundata")
+def batch_run_data(world: World, body: JsonObject, base: Base) -> dict[str, Any]:
+    """Answer many requests for run data, each under the key that the caller gave it."""
+    requests = pick_object(body, "requests")
+    run_ids = {key: pick_text(request, "runId") for key, request in requests.items()}
+    found = world.runs.many(_ids(list(run_ids.values())))
+    runs = {key: found.get(run_id) for key, run_id in run_ids.items()}
+    return {
+        "successfulResults": {key: _data(world, run, requests[key], base) for key, run in runs.items() if run},
+        "failedResults": {key: _failure(not_found(run_ids[key])) for key, run in runs.items() if not run},
+    }
+
+
+@routes.post("/rundata")
+def run_data(world: World, body: JsonObject, base: Base) -> dict[str, Any]:
+    """Answer one such request."""
+    return _data(world, world.runs.get(pick_text(body, "runId")), body, base)
+
+
+@routes.patch("/experiments/{experiment}/batch/runs")
+def patch_runs(experiment: str, world: World, body: JsonObject, base: Base) -> dict[str, Any]:
+    """Change (or create) many runs; those that cannot be are named under `errors`."""
+    runs, errors = {}, {}
+    for changes in _items(body, "runs"):
+        run_id = pick_text(changes, "runId")
+        try:
+            runs[run_id] = run_json(_add_or_modify(world, experiment, run_id, changes), base)
+        except Fault as fault:
+            errors[run_id] = _failure(fault)
+    return {"runs": runs, "errors": errors}
+
+
+# What they share.
+
+
+def _page(runs: list[Document], query: history_query.Query, base: str, request: Request) -> dict[str, Any]:
+    page, token = query.select(runs, "runId")
+    body: dict[str, Any] = {"value": [run_json(run, base) for run in page]}
+    return {**body, **query.links(token, base + request.url.path)}
+
+
+def _add_or_modify(world: World, experiment: str | None, run_id: str, body: Document) -> Document:
+    """Merge a `CreateRun` into the run, or create an interactive run of it."""
+    changes = _create_run(body)
+    run = world.runs.find(run_id)
+    if run is None and experiment:
+        parent = {"parentRunId": changes["parentRunId"]} if "parentRunId" in changes else {}
+        run = world.runs.create(experiment, run_id, **parent)
+    run = world.runs.get(run_id, experiment) if run is None else run
+    if experiment and run["experimentName"].casefold() != experiment.casefold():
+        raise not_found(run_id)
+    if status := changes.get("status"):
+        world.runs.report(run_id, status)
+    return world.runs.modify(run_id, changes)
+
+
+def _create_run(body: Document) -> Document:
+    """Read a `CreateRun`: names in any case, each of its kind."""
+    texts = ("name", "displayName", "description", "runType", "parentRunId", "scriptName", "target", "status")
+    changes: Document = {name: pick_text(body, name) for name in texts if pick(body, name) is not None}
+    for name in ("tags", "properties"):
+        values = pick_object(body, name)  # the SDK tags with numbers and with nothing at all
+        changes[name] = {key: "" if value is None else str(value) for key, value in values.items()}
+    if isinstance(hidden := pick(body, "hidden"), bool):
+        changes["hidden"] = hidden
+    return changes
+
+
+EVENT = "microsoft.machinelearning.run."
+STATUS_OF_EVENT = {
+    "start": "Running",
+    "queued": "Queued",
+    "completed": "Completed",
+    "failed": "Failed",
+    "canceled": "Canceled",
+    "cancelrequested": "CancelRequested",
+}
+
+
+def _take_event(world: World, run: Document, event: Document) -> None:
+    name = pick_text(event, "name").casefold().removeprefix(EVENT)
+    if name in STATUS_OF_EVENT:
+        world.runs.report(run["runId"], STATUS_OF_EVENT[name])
+    elif name == "warning":
+        warning = {member: pick_text(event, "data", member, default="") for member in ("source", "message")}
+        with world.runs.changing(run["runId"]) as changed:
+            changed["warnings"] = [*changed["warnings"], warning]
+    elif name == "error":
+        with world.runs.changing(run["runId"]) as changed:
+            changed["error"] = pick_object(event, "data", "errorResponse")
+    elif name != "heartbeat":
+        raise bad_request(f"'{name}' is no event of a run.", target="name")
+
+
+def _data(world: World, run: Document, request: Any, base: str) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if pick(request, "selectRunMetadata", default=True) is True:
+        data["runMetadata"] = run_json(run, base)
+    if pick(request, "selectRunDefinition") is True:
+        data["runDefinition"] = world.runs.definition(run)
+    return data
+
+
+def _failure(fault: Fault) -> dict[str, Any]:
+    return faults.envelope(fault, "data", request_id="", location=facts.LOCATION)
+
+
+def _items(body: Document, name: str) -> list[Document]:
+    items = pick(body, name, default=[])
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items) or len(items) > MAX_BATCH:
+        raise bad_request(f"'{name}' must be a list of at most {MAX_BATCH} objects.", target=name)
+    return items
+
+
+def _ids(run_ids: Any) -> list[str]:
+    if not isinstance(run_ids, list) or not all(isinstance(each, str) for each in run_ids) or len(run_ids) > MAX_BATCH:
+        raise bad_request(f"'runIds' must be a list of at most {MAX_BATCH} strings.", target="runIds")
+    return run_ids

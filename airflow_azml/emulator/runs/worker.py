@@ -1,0 +1,233 @@
+"""One run on its nodes: prepares its folder and environment, starts its command, watches it, keeps what it leaves.
+
+It can be interrupted at any instruction: what it needs to go on stands in the run's document and in the run's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_azml.emulator.http.faults import Fault
+from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.process.groups import Attempt, ProcessGroup, base_environment
+from airflow_azml.emulator.process.venvs import EnvironmentBuildError, requirements
+from airflow_azml.emulator.runs import definitions, outcomes, projects
+from airflow_azml.emulator.runs.environment import conda_of, interpreter_of, variables_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_azml.emulator.runs.outcomes import Outcome
+    from airflow_azml.emulator.runs.site import Site
+
+STREAM, BUILD_LOG = "user_logs/std_log.txt", "azureml-logs/20_image_build_log.txt"
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+
+
+class Ended(Exception):  # noqa: N818 - it is how a run ends before its command has run to its end
+    """The run ends here.
+
+    :param outcome: how.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.status)
+        self.outcome = outcome
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """The emulator stops: the run goes back to the queue."""
+
+
+class RunWorker:
+    """Brings one run from its nodes to its end.
+
+    :param site: what it works with.
+    :param run_id: which run.
+    """
+
+    def __init__(self, site: Site, run_id: str) -> None:
+        self._site, self.run_id = site, run_id
+        self._folder = site.folder / run_id
+        self._folder.mkdir(exist_ok=True)
+        run = site.runs.get(run_id)
+        self._work: dict[str, Any] = run["work"]
+        self.compute: str = self._work["compute"]
+        self._experiment: str = run["experimentName"]
+        self._attempt = Attempt(self._folder, self._work["attempt"])
+        self._spec = definitions.read(site.runs.definition(run))
+        self._stopping = threading.Event()
+        self._ending: Outcome | None = None
+        if run["status"] == "CancelRequested":
+            self.end(outcomes.canceled())
+
+    def end(self, outcome: Outcome) -> None:
+        """Ask for an early end, which the first one who asks decides; returns at once."""
+        self._ending = self._ending or outcome
+
+    def stop(self) -> None:
+        """Ask for the way back to the queue; returns at once."""
+        self._stopping.set()
+
+    def work(self, *, resume: bool) -> Outcome:
+        """Do it all and return how the run ended. Raises Interrupted when `stop` was called.
+
+        :param resume: a former emulator may have started the run's command.
+        """
+        try:
+            self._watch((self._attempt.running() if resume else None) or self._start(again=resume))
+            outcome = self._ending or outcomes.of_process(self._attempt.exit_code(), self._log_file(STREAM))
+        except Ended as early:
+            outcome = early.outcome
+        self._site.runs.advance(self.run_id, "Finalizing")
+        self._keep()
+        return outcome
+
+    def next_attempt(self) -> None:
+        """Give up this attempt: what it may have left is not looked at again."""
+        self._note(attempt=self._work["attempt"] + 1, started=None)
+        self._attempt = Attempt(self._folder, self._work["attempt"])
+
+    def _note(self, **members: Any) -> None:
+        """Remember how far the work has come; that is no change of the run for others to see."""
+        with self._site.runs.changing(self.run_id) as run:
+            run["work"].update(members)
+        self._work.update(members)
+
+    # Before the command.
+
+    def _start(self, *, again: bool) -> ProcessGroup:
+        """Start the command; `again` when a former emulator had the nodes, but had not come so far."""
+        self._check()
+        if again:
+            self.next_attempt()
+        self._site.runs.advance(self.run_id, "Preparing")
+        self._unpack()
+        python = self._python()
+        self._check()
+        variables = variables_of(self._site, self.run_id, self._experiment)
+        environment = {**base_environment(python), **variables, **self._spec.variables}
+        group = self._attempt.start(self._command(python), environment, self._log_file(STREAM))
+        self._note(started=time.time())
+        self._site.runs.advance(self.run_id, "Running")
+        return group
+
+    def _unpack(self) -> None:
+        project = self._folder / "wd"
+        shutil.rmtree(project, ignore_errors=True)
+        project.mkdir(parents=True)
+        try:
+            if self._work["project"]:
+                projects.unpack(Path(self._work["project"]), project)
+        except Fault as error:
+            raise Ended(outcomes.failed(error.code, error.message)) from error
+        for name in ("outputs", "logs"):
+            (project / name).mkdir(exist_ok=True)
+
+    def _command(self, python: Path) -> list[str]:
+        if self._spec.command:
+            return ["/bin/sh", "-c", self._spec.command]
+        return [str(python), self._spec.script, *self._spec.arguments]
+
+    def _python(self) -> Path:
+        """Return the Python of the run's environment; an environment may take minutes, so others can interrupt it."""
+        managed_by_user, conda, notes = conda_of(self._spec.environment, self._site.registered)
+        if not managed_by_user:
+            packages, unmet = requirements(conda)
+            notes += unmet
+        self._write(STREAM, *(f"[emulator] {note}" for note in notes))
+        if managed_by_user:
+            return interpreter_of(self._spec.environment)
+        build = _Build(lambda: self._site.environments.ensure(packages, lambda line: self._write(BUILD_LOG, line)))
+        while not build.done(self._site.tick):
+            self._check()
+        if build.error:
+            raise Ended(outcomes.failed("EnvironmentBuildFailed", f"The environment failed to build. {build.error}"))
+        return build.python
+
+    def _check(self) -> None:
+        if self._ending:
+            raise Ended(self._ending)
+        if self._stopping.is_set():
+            raise Interrupted
+
+    # While it runs.
+
+    def _watch(self, group: ProcessGroup) -> None:
+        """Wait until the process group is gone, and see to it when that is asked for."""
+        limit, started, asked_at = self._spec.max_seconds, self._work.get("started") or time.time(), 0.0
+        while group.alive():
+            if limit and time.time() - started > limit:
+                self.end(outcomes.too_long(limit))
+            if asked_at and time.monotonic() - asked_at > GRACE:
+                group.end()
+            elif not asked_at and (self._ending or self._stopping.is_set()):
+                self._site.runs.advance(self.run_id, "CancelRequested") if self._ending else None
+                asked_at = time.monotonic()
+                group.signal(signal.SIGTERM)
+            time.sleep(self._site.tick)
+        group.end()  # the wrapper has done so, unless it was killed
+        if self._stopping.is_set() and asked_at and not self._ending:
+            raise Interrupted
+
+    # Afterwards.
+
+    def _keep(self) -> None:
+        """Move what the run left into its artifacts; a file that cannot be one is named in the run's log."""
+        project = self._folder / "wd"
+        for name in self._spec.collected:
+            for file in _files_of(project, name):
+                path = file.relative_to(project).as_posix()
+                try:
+                    self._site.blobs.commit(file, facts.ARTIFACT_CONTAINER, self._artifact(path))
+                except (Fault, OSError, UnicodeEncodeError) as error:
+                    self._write(STREAM, f"[emulator] {path!r} is not kept: {error}")
+
+    def _artifact(self, path: str) -> str:
+        return f"ExperimentRun/dcid.{self.run_id}/{path}"
+
+    def _log_file(self, name: str) -> Path:
+        path = self._site.blobs.path(facts.ARTIFACT_CONTAINER, self._artifact(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _write(self, name: str, *lines: str) -> None:
+        if lines:
+            with self._log_file(name).open("a") as stream:
+                stream.writelines(f"{line}\n" for line in lines)
+
+
+class _Build:
+    """An environment being built in a thread, so that its waiter can give up waiting."""
+
+    def __init__(self, build: Callable[[], Path]) -> None:
+        self.python, self.error = Path(), ""
+        self._build = build
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def done(self, seconds: float) -> bool:
+        """Wait so long; tell whether the build has ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self.python = self._build()
+        except (EnvironmentBuildError, OSError) as error:
+            self.error = str(error)
+
+
+def _files_of(project: Path, name: str) -> list[Path]:
+    """Return the regular files below a folder of the project; links are not followed, nothing outside is touched."""
+    root = project / name
+    if not root.resolve().is_relative_to(project.resolve()):
+        return []
+    found = (Path(parent, file) for parent, _, files in os.walk(root) for file in files)
+    return sorted(file for file in found if file.is_file() and not file.is_symlink())

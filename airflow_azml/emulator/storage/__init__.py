@@ -1,0 +1,1 @@
+"""The storage account: blobs, and what is kept in them (artifacts, snapshots); datastores."""

@@ -1,0 +1,1 @@
+"""The blob, artifact and content services, and datastores on Resource Manager."""

@@ -1,0 +1,190 @@
+"""The artifact service in its three spellings: the specification's, azureml-core's, and the mirror below a run.
+
+The specification writes `artifacts/{origin}/{container}/{verb}?path=`, azureml-core
+`artifacts/{verb}/{origin}/{container}/{path}`, the run history `runs/{run_id}/artifacts/{verb}?path=`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+from fastapi import Depends, Request
+from fastapi.responses import Response, StreamingResponse
+
+from airflow_azml.emulator.http import faults
+from airflow_azml.emulator.http.access import REGIONAL, Base, World
+from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.http.streams import read, receive
+from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick, pick_text, router
+from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.storage import artifacts
+from airflow_azml.emulator.storage.artifacts import Address
+
+routes = router("/artifact/v2.0" + WORKSPACE_PATH + "/artifacts", REGIONAL)
+mirror = router("/history/v1.0" + WORKSPACE_PATH + "/experiments/{experiment}/runs/{run_id}/artifacts", REGIONAL)
+PAGE_SIZE = 500
+SPEC, SDK = "/{origin}/{container}", "/{origin}/{container}/{path:path}"
+
+
+def _where(request: Request, world: World, query: FoldedQuery) -> Address:
+    given = request.path_params
+    path = given.get("path") or query.get("path")
+    if "run_id" in given:
+        run = world.runs.get(given["run_id"], given["experiment"])
+        return artifacts.address("ExperimentRun", run["dataContainerId"], path)
+    return artifacts.address(given["origin"], given["container"], path)
+
+
+Where = Annotated[Address, Depends(_where)]
+
+
+@routes.get(SPEC + "/metadata")
+@routes.get("/metadata" + SDK)
+@mirror.get("/metadata")
+def get_artifact(world: World, where: Where) -> dict[str, Any]:
+    """Artifacts_Get, RunArtifacts_GetById."""
+    artifacts.get(world.blobs, where)
+    return artifacts.artifact_json(world.blobs, where)
+
+
+@routes.delete(SPEC + "/metadata")
+@routes.delete("/metadata" + SDK)
+def delete_artifact(world: World, where: Where) -> Response:
+    """Artifacts_DeleteMetaData; here the content goes with it."""
+    world.blobs.delete(facts.ARTIFACT_CONTAINER, artifacts.get(world.blobs, where).name)
+    return Response()
+
+
+@routes.get(SPEC + "/contentinfo")
+@routes.get("/contentinfo" + SDK)
+@mirror.get("/contentinfo")
+def get_content_information(world: World, base: Base, where: Where) -> dict[str, Any]:
+    """Artifacts_GetContentInformation: a URL to read from."""
+    artifacts.get(world.blobs, where)
+    return artifacts.content_json(world.blobs, where, base)
+
+
+@mirror.get("/artifacturi")
+def get_artifact_uri(world: World, base: Base, where: Where) -> str:
+    """RunArtifacts_GetSasUri: the same, as a bare string."""
+    return str(get_content_information(world, base, where)["contentUri"])
+
+
+@routes.get(SPEC + "/write")
+@routes.get("/write" + SDK)
+def get_write_sas(world: World, base: Base, where: Where) -> dict[str, Any]:
+    """Artifacts_GetSas: a URL to write to."""
+    return artifacts.content_json(world.blobs, where, base, artifacts.WRITE)
+
+
+@routes.get(SPEC + "/prefix/contentinfo")
+@routes.get("/prefix/contentinfo" + SDK)
+@routes.get("/prefix/contentinfo" + SPEC)
+@mirror.get("/prefix/contentinfo")
+def list_content_information(
+    world: World, base: Base, where: Where, query: FoldedQuery, request: Request
+) -> dict[str, Any]:
+    """Artifacts_ListSasByPrefix."""
+    page, rest = _page(artifacts.tree(world.blobs, where), query, request, base)
+    return {"value": [artifacts.content_json(world.blobs, one, base) for one in page], **rest}
+
+
+@routes.post("/batch/metadata")
+def get_artifacts(world: World, base: Base, body: JsonObject) -> dict[str, Any]:
+    """Artifacts_BatchGetById."""
+    found = _batch()
+    for artifact_id in _listed(body, "artifactIds"):
+        origin, _, rest = str(artifact_id).partition("/")
+        container, _, path = rest.partition("/")
+        where = artifacts.address(origin, container, path)
+        if artifacts.find(world.blobs, where):
+            _put(world, base, found, str(artifact_id), where, "r")
+        else:
+            error = Fault(404, "ArtifactNotFound", f"Artifact with id {artifact_id} was not found.")
+            found["errors"][artifact_id] = faults.item_envelope(error)
+    return found
+
+
+@routes.post(SPEC + "/batch/metadata")
+@routes.post("/batch/metadata" + SPEC)
+@mirror.post("/batch/metadata")
+def create_empty_artifacts(world: World, base: Base, where: Where, body: JsonObject) -> dict[str, Any]:
+    """Artifacts_BatchCreateEmptyArtifacts: URLs to write to; what exists already is not handed out again."""
+    created = _batch()
+    for item in _listed(body, "paths"):
+        path = pick_text(item, "path")
+        wanted = where.at(path.strip("/"))
+        if artifacts.find(world.blobs, wanted):
+            error = Fault(409, "Conflict", f"Resource Conflict: ArtifactId {wanted.name} already exists.")
+            created["errors"][path] = faults.item_envelope(error)
+        else:
+            _put(world, base, created, path, wanted, artifacts.WRITE)
+    return created
+
+
+@routes.get(SPEC + "/content")
+@routes.get("/content" + SDK)
+def download(world: World, where: Where) -> Response:
+    """Artifacts_Download: the content through the service."""
+    blob = artifacts.get(world.blobs, where)
+    headers = {"Content-Length": str(blob.size), "ETag": blob.etag}
+    return StreamingResponse(read(blob.path, 0, blob.size), headers=headers, media_type=blob.content_type)
+
+
+@routes.post(SPEC + "/content")
+@routes.post("/content" + SDK)
+async def upload(world: World, where: Where, query: FoldedQuery, request: Request) -> dict[str, Any]:
+    """Artifacts_Upload: the content through the service, all of it or what is to be appended."""
+    present = artifacts.find(world.blobs, where)
+    append = query.get("append", "").casefold() == "true"
+    if present and not append and query.get("allowoverwrite", "").casefold() != "true":
+        raise faults.conflict("Conflict", f"Resource Conflict: ArtifactId {where.name} already exists.")
+    with world.blobs.upload() as file:
+        if present and append:
+            shutil.copyfile(present.path, file)
+        await receive(request, file, "ab")
+        world.blobs.commit(file, facts.ARTIFACT_CONTAINER, where.name)
+    return artifacts.artifact_json(world.blobs, where)
+
+
+@routes.get(SPEC)
+@routes.get(SDK)
+@mirror.get("")
+@mirror.get("/path")
+def list_artifacts(world: World, base: Base, where: Where, query: FoldedQuery, request: Request) -> dict[str, Any]:
+    """Artifacts_ListInContainer, RunArtifacts_ListInPath."""
+    page, rest = _page(artifacts.tree(world.blobs, where), query, request, base)
+    return {"value": [artifacts.artifact_json(world.blobs, one) for one in page], **rest}
+
+
+def _page(
+    found: list[Address], query: dict[str, str], request: Request, base: str
+) -> tuple[list[Address], dict[str, str]]:
+    """Return a page of what was found, and how to ask for the next one; the token is the last path."""
+    token = query.get("continuationtoken", "")
+    found = [where for where in found if where.path > token]
+    page = found[:PAGE_SIZE]
+    if len(page) == len(found):
+        return page, {}
+    last = page[-1].path
+    following = urlencode({**query, "continuationtoken": last}).replace("continuationtoken", "continuationToken")
+    link = f"{base}{quote(request.url.path)}?{following}"
+    return page, {"continuationToken": last, "nextLink": link}
+
+
+def _batch() -> dict[str, Any]:
+    return {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
+
+
+def _put(world: World, base: str, batch: dict[str, Any], key: str, where: Address, permissions: str) -> None:
+    batch["artifacts"][key] = artifacts.artifact_json(world.blobs, where)
+    batch["artifactContentInformation"][key] = artifacts.content_json(world.blobs, where, base, permissions)
+
+
+def _listed(body: dict[str, Any], name: str) -> list[Any]:
+    value = pick(body, name)
+    if not isinstance(value, list):
+        raise bad_request(f"'{name}' must be a list.", target=name)
+    return value
