@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client.lifecycle import Kind
-from airflow_azml.client.values import storable
+from airflow_azml.client.transport.plain_json import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -24,8 +24,8 @@ from steps import Steps, wait_until
 from airflow_azml.client.azureml import AzureMLClient
 from airflow_azml.client.definitions import run_definition
 from airflow_azml.client.files.bundle import Bundle
-from airflow_azml.client.transport.auth import ClientSecret
 from airflow_azml.client.transport.clouds import CLOUDS
+from airflow_azml.client.transport.credentials import ClientSecret
 from airflow_azml.client.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -141,7 +141,7 @@ class Artifacts(Service):
         url = self.regional(ARTIFACT, "artifacts", ORIGIN, container_of(run), "contentinfo")
         info = self.http.json("GET", url, operation="find artifact", params={"path": path})
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.http.download(str(info["contentUri"]), target, operation="download artifact", check=check)
+        blobs.download(self.http, str(info["contentUri"]), target, operation="download artifact", check=check)
         return target
 
 

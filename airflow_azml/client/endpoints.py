@@ -15,6 +15,7 @@ from airflow_azml.client.names import check_endpoint_name
 from airflow_azml.client.service import Service
 from airflow_azml.client.transport.errors import AuthenticationError, InputError, NotFoundError, ServiceError
 from airflow_azml.client.transport.longrunning import Operation
+from airflow_azml.client.transport.plain_json import content_of
 from airflow_azml.client.values import mapping, with_texts
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Endpoints(Service):
         return Operation.started_by(response)
 
     def score(self, name: str, payload: Any, *, deployment: str | None = None, timeout: float = 90) -> Any:
-        """Send a request to the model and return its answer: JSON, or text when it is none.
+        """Send a request to the model and return its answer: JSON, text, or base64 with its content type.
 
         :param payload: what the model takes, as JSON.
         :param deployment: this one, whatever the traffic says.
@@ -175,10 +176,7 @@ class Endpoints(Service):
                 error.remedy = "The endpoint did not accept its own primary key."
                 raise
             response = self._score(endpoint.scoring_uri, fresh, payload, deployment, timeout)
-        try:
-            return response.json()
-        except ValueError:
-            return response.text
+        return content_of(response)
 
     def list(self) -> Iterator[Endpoint]:
         """Yield all online endpoints of the workspace."""

@@ -5,7 +5,6 @@ https://learn.microsoft.com/rest/api/azureml/
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from airflow_azml.client.files.bundle import MultipartStream
 from airflow_azml.client.history import RunHistory
 from airflow_azml.client.names import check_experiment_name, check_run_id
 from airflow_azml.client.transport.errors import ConflictError, InvalidRequestError, NotFoundError
+from airflow_azml.client.transport.plain_json import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,7 +49,7 @@ class Runs(RunHistory):
         :param run_id: chosen by the caller, unique in the workspace.
         """
         body = MultipartStream(
-            ("runDefinitionFile", "definition.json", json.dumps(definition).encode()),
+            ("runDefinitionFile", "definition.json", encode(definition, "definition")),
             ("projectZipFile", "project.zip", bundle.path),
         )
         headers = {"Content-Type": body.content_type}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from airflow_azml.client.transport.errors import (
+    AzureMLError,
     ConflictError,
     ConnectionFailedError,
     InvalidRequestError,
@@ -52,18 +53,25 @@ class Service:
         :param create: sends the POST once (``retry="never"``).
         :param find: looks whether the thing is there: asked after every doubtful failure, before another POST.
         """
-        attempt = 0
-        while True:
-            attempt += 1
+        absent: list[AzureMLError] = []
+
+        def create_or_find() -> T:
             try:
                 return create()
             except _DOUBTFUL as error:
                 found = find()
                 if found is not None:
                     return found
-                refused = error.permanent or isinstance(error, InvalidRequestError)  # seconds do not mend a quota
-                if refused or not self.http.wait(attempt, error.retry_after):
-                    raise
+                absent.append(error)
+                raise
+
+        # Not after an error of find(): nobody knows then whether the thing is there.
+        return self.http.repeat(create_or_find, lambda error: error in absent and _may_pass(error))
+
+
+def _may_pass(error: AzureMLError) -> bool:
+    """Say whether seconds may mend it; they do not mend a quota, which is a refusal that is not permanent."""
+    return not error.permanent and not isinstance(error, InvalidRequestError)
 
 
 def path_of(segments: tuple[str, ...]) -> str:

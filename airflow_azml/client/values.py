@@ -84,15 +84,3 @@ def _iso_duration(duration: object) -> float | None:
         if isinstance(parsed, pendulum.Duration):
             return parsed.total_seconds()
     return None
-
-
-def storable(value: Any) -> Any:
-    """Return JSON whose texts can be kept in any database: PostgreSQL takes no NUL, and nobody half a character.
-
-    What a script prints gets into errors, and names of metrics and tags are anybody's.
-    """
-    if isinstance(value, str):
-        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {storable(name): storable(each) for name, each in value.items()}
-    return [storable(each) for each in value] if isinstance(value, list | tuple) else value

@@ -173,21 +173,23 @@ class Settings:
         )
 
     def _tokens(self, cloud: Cloud, verify: bool | str) -> TokenSource:
-        from airflow_azml.client.transport import auth  # noqa: PLC0415 - only when it is needed
+        from airflow_azml.client.transport import auth, credentials  # noqa: PLC0415 - only when they are needed
 
         principal = (self.tenant_id, self.client_id)
         match self.credential:
             case "token":
                 return auth.StaticToken(self.token)
             case "managed_identity":
-                return auth.ManagedIdentity(self.client_id)
+                return credentials.ManagedIdentity(self.client_id)
             case "workload_identity":
-                return auth.WorkloadIdentity(*principal, self.federated_token_file, cloud, verify=verify)
+                return credentials.WorkloadIdentity(*principal, self.federated_token_file, cloud, verify=verify)
             case "client_certificate":
                 passphrase = self.client_secret
-                return auth.ClientCertificate(*principal, self.certificate, cloud, passphrase=passphrase, verify=verify)
+                return credentials.ClientCertificate(
+                    *principal, self.certificate, cloud, passphrase=passphrase, verify=verify
+                )
             case _:
-                return auth.ClientSecret(*principal, self.client_secret, cloud, verify=verify)
+                return credentials.ClientSecret(*principal, self.client_secret, cloud, verify=verify)
 
     def _cloud(self) -> Cloud:
         from airflow_azml.client.transport.clouds import cloud_named, custom_cloud  # noqa: PLC0415 - only when it is needed

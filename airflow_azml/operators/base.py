@@ -55,8 +55,11 @@ class AzureMLBaseOperator(AzureMLTask, BaseOperator):
 
     def execute(self, context: Context) -> Result:
         """Do it; the result goes to XCom as plain JSON."""
+        from airflow_azml.client.transport.plain_json import storable  # noqa: PLC0415 - not at parse time
+
         with task_errors():
-            return self.act(self.client, context)
+            result: Result = storable(self.act(self.client, context))
+            return result
 
     def act(self, client: AzureMLClient, context: Context) -> Result:
         """Do what the operator is for."""

@@ -20,7 +20,7 @@ from airflow_azml.client.lifecycle import Policy, Target, Verdict, Watch
 from airflow_azml.client.logs import LogFollower
 from airflow_azml.client.targets import cancel, look
 from airflow_azml.client.transport.errors import AzureMLError, to_event
-from airflow_azml.client.values import storable
+from airflow_azml.client.transport.plain_json import storable
 from airflow_azml.facts import facts
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.triggers.hub import Hub

@@ -263,6 +263,36 @@ def test_cancelling_what_has_ended(client, requests_mock):
         client.runs.cancel("r1", "exp")
 
 
+ENDED = {"code": "ArgumentInvalid", "innerError": {"code": "CancelPipelineRunInTerminalStatus", "innerError": None}}
+REFUSED = {"error": {"code": "UserError", "additionalInfo": [{"type": "InnerError", "info": {"value": ENDED}}]}}
+PAGE = "<html><head><title>504 Gateway Time-out</title></head><body><h1>504 Gateway Time-out</h1></body></html>"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [{"status_code": 400, "json": REFUSED}],
+        [{"status_code": 200, "text": ""}],
+        [{"status_code": 504, "text": PAGE}, {"status_code": 202, "text": "null"}],
+        [{"status_code": 502, "text": PAGE}, {"status_code": 400, "json": REFUSED}],
+    ],
+)
+def test_a_cancel_as_the_service_was_recorded_to_answer_it(client, requests_mock, answers):
+    """A run that ended meanwhile is refused or accepted, with or without a body; a gateway's page is asked again."""
+    requests_mock.get(f"{HISTORY}/runs/r1", [{"json": RUN}, {"json": {**RUN, "status": "Completed"}}])
+    cancel = requests_mock.post(f"{EXECUTION}/experiments/exp/runId/r1/cancel", answers)
+    client.runs.cancel("r1", "exp")
+    assert cancel.call_count == len(answers)
+
+
+def test_a_gateways_page_is_said_in_its_own_words(client, requests_mock):
+    """Its markup is no reason that anybody can read."""
+    requests_mock.get(f"{HISTORY}/runs/r1", json=RUN)
+    requests_mock.post(f"{EXECUTION}/experiments/exp/runId/r1/cancel", status_code=504, text=PAGE)
+    with pytest.raises(errors.ServiceError, match=r"\(HTTP 504\): 504 Gateway Time-out 504 Gateway Time-out$"):
+        client.runs.cancel("r1", "exp")
+
+
 @pytest.mark.parametrize(
     ("files", "chosen"),
     [

@@ -74,6 +74,17 @@ def test_a_look_brings_the_reason_where_the_resource_has_it(client, requests_moc
     assert look(client, COMPUTE) == Observation(Phase.FAILED, "Failed", "Quota: no cores")
 
 
+def test_a_cluster_that_stands_may_have_errors(client, requests_mock):
+    """A full disk or a reached quota of a cluster that is Succeeded is no failure: it can run."""
+    errors = [{"error": {"code": "ClusterCoreQuotaReached", "message": "no more cores"}}]
+    inner = {"errors": errors, "allocationState": "Steady"}
+    properties = {"provisioningState": "Succeeded", "provisioningErrors": None, "properties": inner}
+    requests_mock.get(ADDRESSES[COMPUTE], json={"name": "cpu", "properties": properties})
+    seen = look(client, COMPUTE)
+    assert seen.phase is Phase.SUCCEEDED
+    assert seen.detail == "ClusterCoreQuotaReached: no more cores"
+
+
 def test_a_cancelled_run_is_waited_for_until_it_is_canceled(client, requests_mock):
     """Asking is not enough: the run is looked at until the service shows that it has stopped."""
     states = ["Running", "CancelRequested", "CancelRequested", "Canceled"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_azml.client.transport import auth
+from airflow_azml.client.transport import auth, credentials
 from airflow_azml.client.transport.errors import InputError
 from airflow_azml.hooks.connection import CREDENTIALS, FIELDS, Settings
 from airflow_azml.provider_info import CONNECTION_FIELDS
@@ -19,17 +19,17 @@ def read(login="", password="", **extra):
 @pytest.mark.parametrize(
     ("login", "password", "extra", "credential", "kind"),
     [
-        ("id", "secret", {"tenant_id": "t"}, "client_secret", auth.ClientSecret),
+        ("id", "secret", {"tenant_id": "t"}, "client_secret", credentials.ClientSecret),
         ("", "", {"token": "x"}, "token", auth.StaticToken),
-        ("id", "", {"tenant_id": "t", "certificate": "/c.pem"}, "client_certificate", auth.ClientCertificate),
-        ("id", "", {"tenant_id": "t", "federated_token_file": "/t"}, "workload_identity", auth.WorkloadIdentity),
-        ("", "", {"credential": "managed_identity"}, "managed_identity", auth.ManagedIdentity),
+        ("id", "", {"tenant_id": "t", "certificate": "/c.pem"}, "client_certificate", credentials.ClientCertificate),
+        ("id", "", {"tenant_id": "t", "federated_token_file": "/t"}, "workload_identity", credentials.WorkloadIdentity),
+        ("", "", {"credential": "managed_identity"}, "managed_identity", credentials.ManagedIdentity),
         (
             "id",
             "s",
             {"tenant_id": "t", "token": "x", "credential": "client_secret"},
             "client_secret",
-            auth.ClientSecret,
+            credentials.ClientSecret,
         ),
     ],
 )

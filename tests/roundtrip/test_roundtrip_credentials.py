@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from airflow_azml.client.transport.auth import ClientCertificate, ClientSecret, WorkloadIdentity
+from airflow_azml.client.transport.credentials import ClientCertificate, ClientSecret, WorkloadIdentity
 from airflow_azml.client.transport.errors import AuthenticationError
 from airflow_azml.client.workspace import Routing
 

@@ -1,15 +1,18 @@
-"""Files to blob storage, by SAS URL: streamed from disk, without a bearer."""
+"""Files to and from blob storage, by SAS URL: streamed, without a bearer."""
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airflow_azml.client.files.bundle import FileStream
-from airflow_azml.client.transport.errors import InputError
+from airflow_azml.client.transport.errors import AnswerBrokeOffError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_azml.client.transport.http import Transport
 
 MAX_BLOB = 5_000 * 1024 * 1024
@@ -28,6 +31,28 @@ def upload(http: Transport, url: str, file: Path, *, operation: str) -> None:
     http.request(
         "PUT", http.signed(url), operation=operation, data=content, headers=headers, auth=None, timeout=_TIMEOUT
     )
+
+
+def download(
+    http: Transport, url: str, target: Path, *, operation: str, check: Callable[[int], None] = lambda _received: None
+) -> None:
+    """Stream what a SAS URL points to into a file, which appears only when it is whole.
+
+    :param check: called with the bytes received so far, unpacked, before they are written; may raise.
+    """
+    part = target.with_name(f".{uuid.uuid4().hex}.part")  # a name that no file of the run has
+
+    def receive() -> None:
+        with part.open("wb") as file:
+            for piece in http.stream(url, operation=operation):
+                check(file.tell() + len(piece))
+                file.write(piece)
+
+    try:
+        http.repeat(receive, lambda error: isinstance(error, AnswerBrokeOffError))
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def below(container_url: str, *names: str) -> str:

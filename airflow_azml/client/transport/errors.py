@@ -2,7 +2,7 @@
 
 The policy: ``permanent`` says whether the same call can ever succeed. A permanent error (bad request, forbidden, not
 found, bad input) should fail the caller at once; any other may be retried, and ``cause`` says what a retry has to wait
-for. :func:`error_from` turns an error answer into its exception; an exception travels to another process as an event.
+for. An exception travels to another process as an event.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_azml.client.transport.causes import Cause, cause_of
-from airflow_azml.client.transport.reasons import Reason
 from airflow_azml.client.transport.redact import redact
 
 if TYPE_CHECKING:
@@ -153,6 +152,10 @@ class ConnectionFailedError(AzureMLError):
     usual_cause = Cause.TRANSIENT
 
 
+class AnswerBrokeOffError(ConnectionFailedError):
+    """An answer that began and did not end."""
+
+
 class UntrustedHostError(AzureMLError):
     """A token or key was about to be sent to a host that is not of the configured cloud. Nothing was sent."""
 
@@ -227,44 +230,3 @@ def _family(kind: type[AzureMLError]) -> Iterator[type[AzureMLError]]:
     yield kind
     for child in kind.__subclasses__():
         yield from _family(child)
-
-
-_BY_STATUS: dict[int, type[AzureMLError]] = {
-    400: InvalidRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    408: ServiceError,
-    409: ConflictError,
-    412: ConflictError,
-    429: ThrottledError,
-}
-_REQUEST_ID_HEADERS = ("x-ms-request-id", "x-ms-correlation-request-id", "x-request-id", "apim-request-id")
-
-
-def error_from(
-    *,
-    operation: str,
-    status: int,
-    headers: Mapping[str, str],
-    body: str,
-    url: str = "",
-    retry_after: float | None = None,
-) -> AzureMLError:
-    """Turn any error answer of any plane into the exception for its status.
-
-    :param headers: of the answer; looked up case-insensitively when the mapping does so (requests' does).
-    """
-    reason = Reason.of(body)
-    kind = _BY_STATUS.get(status) or (ServiceError if status >= 500 else InvalidRequestError)  # noqa: PLR2004 - HTTP's own
-    return kind(
-        reason.message or headers.get("ms-azureml-model-error-reason", ""),
-        operation=operation,
-        status_code=status,
-        code=reason.code or headers.get("x-ms-error-code", ""),
-        request_id=next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), reason.request_id),
-        url=url,
-        details=reason.details,
-        retry_after=retry_after,
-        permanent=True if status == 501 else None,  # noqa: PLR2004 - not implemented: no retry will help
-    )

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_azml.client.transport.answers import retry_after_of
 from airflow_azml.client.transport.errors import OperationFailedError
 from airflow_azml.client.transport.reasons import Reason
-from airflow_azml.client.transport.retries import retry_after_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Take secrets out of text before it is printed, logged or raised.
 
-Everything that leaves this room as text (log lines, exception messages, URLs) goes through :func:`redact`. It knows
-the places where Azure puts secrets: SAS signatures, bearer tokens, keys in JSON bodies, form fields and connection
-strings.
+Everything that leaves the client as text (log lines, exception messages, URLs) goes through :func:`redact`. It knows
+the places where Azure puts secrets: signatures of storage URLs and of Resource Manager's operation URLs, bearer tokens,
+keys in JSON bodies, form fields and connection strings.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ _KEYS = (
     "access_?token|refresh_?token|client_?secret|client_?assertion|account_?key|primary_?key|secondary_?key|sas_?token|"
     "(?:admin_?user)?_?password"
 )
+_OPERATION = frozenset("tcsh")
+"""Time, certificate, signature and hash: Resource Manager signs the URLs of long-running operations since 2024."""
 _RULES = (
     re.compile(r"(?i)(?<![a-z])(sig=)[^&\s\"'<>]+"),
+    re.compile(r"([?&][csh]=)[\w.~%+/=-]{20,}"),
     re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}"),
     re.compile(rf"(?i)(\"(?:{_KEYS})\"\s*:\s*\")[^\"]*"),
     re.compile(rf"(?i)\b((?:{_KEYS})=)[^&;\s\"'<>]+"),
@@ -44,9 +47,7 @@ def excerpt(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
 
 
 def signatures_of(url: str) -> tuple[str, ...]:
-    """Return the SAS signature of a storage URL as it is written there and as it is meant; nothing when it has none."""
-    for parameter in urlsplit(url).query.split("&"):
-        name, _, signature = parameter.partition("=")
-        if name == "sig" and signature:
-            return signature, unquote(signature)
-    return ()
+    """Return the signature of a storage or operation URL as it is written there and as it is meant; () without one."""
+    parameters = dict(parameter.partition("=")[::2] for parameter in urlsplit(url).query.split("&"))
+    signature = parameters.get("sig") or (parameters.get("s") if parameters.keys() >= _OPERATION else None)
+    return (signature, unquote(signature)) if signature else ()

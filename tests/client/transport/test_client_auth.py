@@ -9,8 +9,9 @@ import threading
 import pytest
 import requests
 
-from airflow_azml.client.transport.auth import ClientSecret, StaticToken
+from airflow_azml.client.transport.auth import StaticToken
 from airflow_azml.client.transport.clouds import CLOUDS, cloud_named, custom_cloud
+from airflow_azml.client.transport.credentials import ClientSecret
 from airflow_azml.client.transport.errors import AuthenticationError, ConnectionFailedError, InputError, ServiceError
 from airflow_azml.client.transport.retries import RetryPolicy
 

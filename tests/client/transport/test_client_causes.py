@@ -7,8 +7,9 @@ import json
 import pytest
 
 from airflow_azml.client.transport import errors
+from airflow_azml.client.transport.answers import error_from
 from airflow_azml.client.transport.causes import Cause, cause_of
-from airflow_azml.client.transport.errors import AzureMLError, InputError, error_from, from_event, to_event
+from airflow_azml.client.transport.errors import AzureMLError, InputError, from_event, to_event
 
 # As users have reported them; see the sources in causes.py.
 SAID = {
@@ -52,7 +53,7 @@ def test_the_services_words_tell_the_cause(said, cause):
         (409, "QuotaExceeded", Cause.QUOTA, False),
         (422, "Odd", Cause.USER, True),
         (429, "QuotaExceeded", Cause.THROTTLED, False),
-        (500, "UserError", Cause.TRANSIENT, False),
+        (500, "UserError", Cause.USER, True),  # the code knows better than the status
         (501, "NotImplemented", Cause.USER, True),
         (503, "", Cause.TRANSIENT, False),
     ],

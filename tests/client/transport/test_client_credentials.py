@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from airflow_azml.client.transport.auth import ClientCertificate, ManagedIdentity, WorkloadIdentity
 from airflow_azml.client.transport.clouds import CLOUDS
+from airflow_azml.client.transport.credentials import ClientCertificate, ManagedIdentity, WorkloadIdentity
 from airflow_azml.client.transport.errors import AuthenticationError, InputError
 
 ARM, ML = "https://management.azure.com/.default", "https://ml.azure.com/.default"

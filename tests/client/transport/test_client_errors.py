@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
 
 from airflow_azml.client.transport import errors
-from airflow_azml.client.transport.errors import InputError, error_from
+from airflow_azml.client.transport.answers import error_from
+from airflow_azml.client.transport.errors import InputError
 from airflow_azml.client.transport.redact import excerpt, redact, signatures_of
 
 ENVELOPES = {
@@ -46,6 +48,41 @@ ENVELOPES = {
     "text": ("upstream connect error", "", "upstream connect error"),
     "json string": ('"model says no"', "", "model says no"),
     "json list": ("[1]", "", "[1]"),
+    "resource manager, its chain in additionalInfo": (
+        (
+            '{"error":{"code":"UserError","message":"Run j is in terminal status.","details":[],"additionalInfo":['
+            '{"type":"ComponentName","info":{"value":"managementfrontend"}},'
+            '{"type":"Correlation","info":{"value":{"operation":"o","request":"r-info"}}},'
+            '{"type":"InnerError","info":{"value":{"code":"BadArgument","innerError":{"code":"ArgumentInvalid",'
+            '"innerError":{"code":"CancelPipelineRunInTerminalStatus","innerError":null}}}}}]}}'
+        ),
+        "CancelPipelineRunInTerminalStatus",
+        "Run j is in terminal status.",
+    ),
+    "both chains": (
+        (
+            '{"error":{"code":"A","message":"m","innerError":{"code":"B","innerError":{"code":"C"}},'
+            '"additionalInfo":[{"type":"InnerError","info":{"value":{"code":"B"}}}]}}'
+        ),
+        "C",
+        "m",
+    ),
+    "additionalInfo of other makes": (
+        (
+            '{"error":{"code":"A","message":"m","additionalInfo":[{"type":"InnerError","info":null},"x",{"type":"Time"},'
+            '{"type":"InnerError","info":{"value":{"code":"B","innerError":null}}}]}}'
+        ),
+        "B",
+        "m",
+    ),
+    "a gateway's page": (
+        (
+            "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title><style>p {color: red}</style></head>\n"
+            "<body><!-- padding --><script>x < y</script><h1>Our services aren&#39;t available</h1><p>Ref A: 1</p>"
+        ),
+        "",
+        "502 Bad Gateway Our services aren't available Ref A: 1",
+    ),
     "unknown object": ('{"odd": 1}', "", "{'odd': 1}"),
     "empty": ("", "", ""),
 }
@@ -84,6 +121,61 @@ def test_status_decides_the_class_and_whether_a_retry_helps(status, kind, perman
     assert error.permanent is permanent
 
 
+NETWORK = "Access to workspace was denied based on workspace private link configuration."
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "kind", "permanent", "remedy"),
+    [
+        (502, "UserError", NETWORK, errors.PermissionDeniedError, True, "workspace's network"),
+        (403, "Forbidden", "Public network access is disabled.", errors.PermissionDeniedError, True, "network"),
+        (403, "RequestDisallowedByPolicy", "no GPUs", errors.PermissionDeniedError, True, "An Azure Policy"),
+        (403, "AuthorizationFailed", "no", errors.PermissionDeniedError, True, "AzureML Data Scientist"),
+        (409, "ScopeLocked", "locked", errors.ConflictError, True, "az lock list"),
+        (409, "ReadOnlyDisabledSubscription", "off", errors.PermissionDeniedError, True, "enable it"),
+        (409, "MissingSubscriptionRegistration", "no", errors.InvalidRequestError, True, "az provider register"),
+        (409, "InUse", "busy", errors.ConflictError, False, ""),
+        (502, "UserError", "odd", errors.InvalidRequestError, True, ""),
+        (502, "BadGatewayConnection", "no", errors.ServiceError, False, ""),
+        (400, "TransientError", "later", errors.ServiceError, False, ""),
+        (400, "RequestThrottled", "later", errors.ThrottledError, False, ""),
+    ],
+)
+def test_the_services_code_knows_better_than_the_status(status, code, message, kind, permanent, remedy):
+    """What stays refused is permanent with its own remedy, whatever the status; what may pass is not."""
+    body = json.dumps({"error": {"code": code, "message": message}})
+    error = error_from(operation="o", status=status, headers={}, body=body)
+    assert (type(error), error.permanent) == (kind, permanent)
+    assert remedy in error.remedy
+    assert bool(remedy) == bool(error.remedy)
+
+
+def test_an_inner_code_decides_as_an_outer_one():
+    """A registry that may not be read is a 401 for the token's sake, and yet the roles are at fault."""
+    inner = {"code": "Auth", "innerError": {"code": "UnAuthorizedRegistryAccess", "innerError": None}}
+    body = {"error": {"code": "UserError", "additionalInfo": [{"type": "InnerError", "info": {"value": inner}}]}}
+    error = error_from(operation="o", status=401, headers={}, body=json.dumps(body))
+    assert isinstance(error, errors.PermissionDeniedError)
+    assert "role" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "seconds"),
+    [
+        ({"Retry-After": "3"}, "Retry after 9 seconds.", 3),
+        ({}, "Too many requests. Please retry after 12 seconds.", 12),
+        ({}, "Request is throttled, try again in 5s", 5),
+        ({}, "Rate of 100 requests is exceeded", None),
+        ({}, "", None),
+    ],
+)
+def test_too_many_requests_may_name_the_wait_in_words(headers, message, seconds):
+    """The wait is the header's, else the message's; of other answers the message says nothing about it."""
+    body = json.dumps({"error": {"code": "TooManyRequests", "message": message}})
+    assert error_from(operation="o", status=429, headers=headers, body=body).retry_after == seconds
+    assert error_from(operation="o", status=503, headers={}, body=body).retry_after is None
+
+
 def test_an_error_is_one_readable_sentence():
     """Operation, status, code, message, request id and remedy are all there."""
     error = error_from(
@@ -115,6 +207,10 @@ def test_headers_help_where_the_body_is_silent():
     assert score.message == "model_error"
     nested = error_from(operation="o", status=500, headers={}, body=ENVELOPES["data plane, nested"][0])
     assert nested.request_id == "r-body"
+    arm = error_from(
+        operation="o", status=400, headers={}, body=ENVELOPES["resource manager, its chain in additionalInfo"][0]
+    )
+    assert arm.request_id == "r-info"
 
 
 def test_input_errors_carry_field_value_and_rule():
@@ -127,6 +223,14 @@ def test_input_errors_carry_field_value_and_rule():
     assert again.permanent
 
 
+OPERATION_URL = (
+    "https://management.azure.com/subscriptions/s/providers/Microsoft.MachineLearningServices/locations/eastus/"
+    "mfeOperationsStatus/oeidp:11111111-2222:33333333-4444?api-version=2023-10-01&t=638700000000000000"
+    f"&c=MIIHpTCCBo2g{'A' * 1800}&s=Q0hBUk1FRF9TSUdOQVRVUkU{'B' * 320}&h=aGFzaGhhc2ho{'C' * 31}"
+)
+"""As Resource Manager has signed them since 2024."""
+
+
 @pytest.mark.parametrize(
     ("text", "secret"),
     [
@@ -137,6 +241,9 @@ def test_input_errors_carry_field_value_and_rule():
         ("AccountName=a;AccountKey=zz==;E=1", "zz=="),
         ('{"adminUserPassword":"pw"}', "pw"),
         ('{"access_token":"eyJ0"}', "eyJ0"),
+        (OPERATION_URL, "MIIHpTCCBo2g"),
+        (OPERATION_URL, "Q0hBUk1FRF9TSUdOQVRVUkU"),
+        (OPERATION_URL, "aGFzaGhhc2ho"),
     ],
 )
 def test_secrets_are_taken_out_of_text(text, secret):
@@ -149,8 +256,15 @@ def test_secrets_are_taken_out_of_text(text, secret):
 
 def test_innocent_text_is_left_alone():
     """Words that only look like secrets stay."""
-    text = "design=blue the bearer of this, passwords are bad, assign=1"
+    text = "design=blue the bearer of this, passwords are bad, assign=1 https://h/p?s=1&c=2&h=3"
     assert redact(text) == text
+
+
+def test_an_operations_address_is_shown_short_and_with_its_id():
+    """Of several KB, what a person can use is left: host, operation and version."""
+    shown = redact(OPERATION_URL)
+    assert len(shown) < 300
+    assert "/mfeOperationsStatus/oeidp:11111111-2222:33333333-4444?api-version=2023-10-01&t=" in shown
 
 
 def test_long_bodies_are_cut():
@@ -162,4 +276,6 @@ def test_long_bodies_are_cut():
 def test_signature_of_a_url():
     """A log may show the signature as it stands in the URL, or as it is meant; a URL without one has none."""
     assert signatures_of("https://sa/c?sv=1&sig=a%2Fb+c") == ("a%2Fb+c", "a/b+c")
+    assert signatures_of(OPERATION_URL) == ("Q0hBUk1FRF9TSUdOQVRVUkU" + "B" * 320,) * 2
+    assert signatures_of("https://sa/c?s=1") == ()
     assert signatures_of("https://sa/c?sig=") == signatures_of("https://sa/c?design=x") == ()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import pickle
+from datetime import UTC, datetime
 from email.utils import formatdate
 
 import pytest
@@ -12,8 +14,11 @@ import requests
 from client_support import ARM, REGION
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
+from airflow_azml.client.files import blobs
 from airflow_azml.client.transport import errors
-from airflow_azml.client.transport.retries import RetryPolicy, retry_after_of
+from airflow_azml.client.transport.answers import retry_after_of
+from airflow_azml.client.transport.longrunning import Operation
+from airflow_azml.client.transport.retries import RetryPolicy
 
 URL = f"{ARM}/things"
 
@@ -41,6 +46,8 @@ def test_reads_are_repeated(client, requests_mock, status):
         (503, {}, "auto", 1),
         (503, {"Retry-After": "1"}, "auto", 2),
         (429, {"Retry-After": "1"}, "auto", 2),
+        (429, {}, "auto", 2),
+        (429, {}, "never", 1),
         (500, {}, "always", 2),
         (503, {"Retry-After": "1"}, "never", 1),
         (400, {}, "always", 1),
@@ -108,6 +115,87 @@ def test_retry_after_is_honoured_and_a_long_one_is_the_callers(client, requests_
         client.transport.request("GET", URL, operation="get")
     assert caught.value.retry_after == 900
     assert len(client.slept) == 1
+
+
+def test_too_many_requests_without_a_wait_are_waited_for_twenty_seconds(client, requests_mock):
+    """None of the recorded 429s had a Retry-After: coming back after a second would only be refused again."""
+    requests_mock.post(URL, [{"status_code": 429}, {"json": {}}])
+    client.transport.request("POST", URL, operation="post")
+    assert [20 <= slept <= 21 for slept in client.slept] == [True]
+
+
+def test_a_refusal_that_a_gateway_passes_on_is_not_repeated(client, requests_mock):
+    """A workspace behind a private link answers strangers by 502: that is no outage."""
+    text = "Access to workspace was denied based on workspace private link configuration."
+    requests_mock.get(URL, status_code=502, json={"error": {"code": "UserError", "message": text}})
+    with pytest.raises(errors.PermissionDeniedError, match="workspace's network"):
+        client.transport.request("GET", URL, operation="get")
+    assert len(attempts(requests_mock)) == 1
+
+
+def test_a_remedy_for_our_credential_is_left_out_where_none_was_sent(client, requests_mock):
+    """A SAS URL carries its own right: a role would not help, another network would."""
+    sas = "https://sa.blob.core.windows.net/c/x?sig=s"
+    requests_mock.get(sas, status_code=403, text="<Error><Code>AuthorizationFailure</Code></Error>")
+    with pytest.raises(errors.PermissionDeniedError) as caught:
+        client.transport.request("GET", sas, operation="read", auth=None)
+    assert caught.value.remedy == ""
+    requests_mock.get(sas, status_code=403, text="Public network access is not permitted on this account.")
+    with pytest.raises(errors.PermissionDeniedError, match="network") as caught:
+        client.transport.request("GET", sas, operation="read", auth=None)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "where"),
+    [
+        ("POST", {"data": [[1.0, float("nan")]]}, r"score: body\.data\[0\]\[1\] 'nan'"),
+        ("PUT", {"a": {"b": float("-inf")}}, r"body\.a\.b '-inf'"),
+        ("POST", {"x": "half \ud83d"}, r"body\.x"),
+        ("POST", {"half \ud83d": 1}, r"body\.'half"),
+        ("POST", {"when": datetime(2026, 1, 1, tzinfo=UTC)}, r"body\.when .*datetime"),
+        ("POST", float("inf"), r"body 'inf'"),
+    ],
+)
+def test_what_json_cannot_hold_is_refused_before_anything_is_sent(client, requests_mock, method, body, where):
+    """NaN, infinity, half a character and Python's own objects: InputError names the place, nothing is sent."""
+    with pytest.raises(errors.InputError, match=where):
+        client.transport.request(method, URL, operation="score", json=body)
+    assert requests_mock.request_history == []
+
+
+def test_what_json_can_hold_is_sent_in_utf8(client, requests_mock):
+    """Characters of every plane arrive as they are."""
+    requests_mock.post(URL, json={})
+    client.transport.request("POST", URL, operation="post", json={"name": "Instruktører 🦊", "none": None})
+    assert requests_mock.last_request.body == '{"name":"Instruktører 🦊","none":null}'.encode()
+    assert requests_mock.last_request.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:5001/x", "https://localhost:5001/x", "https://[::1]:5001/x"])
+def test_this_machine_is_reached_without_a_proxy(make_client, monkeypatch, url):
+    """No proxy knows the way to loopback, whatever the environment says; other hosts go through it."""
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://proxy.example:3128")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    session = make_client().transport._session
+    assert session.merge_environment_settings(url, {}, stream=False, verify=None, cert=None)["proxies"] == {}
+    assert session.merge_environment_settings(URL, {}, stream=False, verify=None, cert=None)["proxies"][
+        "https"
+    ].endswith(":3128")
+
+
+def test_a_signed_operation_address_is_told_as_a_secret_and_sent_as_it_is(client, requests_mock, secrets):
+    """The service signs the whole address, colons included: not one character of several KB may change."""
+    path = "/mfeOperationsStatus/oeidp:1111-2222:3333?api-version=2023-10-01"
+    url = f"{ARM}{path}&t=638700&c=MIIH{'A-_' * 600}&s=c2lnbmVk{'b' * 300}&h=aGFz{'c' * 30}"
+    requests_mock.put(URL, headers={"Azure-AsyncOperation": url}, json={})
+    requests_mock.get(url, json={"status": "Succeeded"}, complete_qs=True)
+    operation = Operation.started_by(client.transport.request("PUT", URL, operation="create"))
+    assert f"c2lnbmVk{'b' * 300}" in secrets
+    assert Operation.from_dict(json.loads(json.dumps(operation.as_dict()))).poll(client.transport).done
+    assert requests_mock.last_request.url == url
 
 
 @pytest.mark.parametrize(
@@ -301,11 +389,11 @@ def test_a_download_that_breaks_off_is_begun_again(client, requests_mock, tmp_pa
 
     url = "https://sa.blob.core.windows.net/c/x?sig=s"
     requests_mock.get(url, [{"body": Broken()}, {"content": b"whole"}])
-    client.transport.download(url, tmp_path / "x", operation="download")
+    blobs.download(client.transport, url, tmp_path / "x", operation="download")
     assert (tmp_path / "x").read_bytes() == b"whole"
     requests_mock.get(url, [{"body": Broken()} for _ in range(9)])
     with pytest.raises(errors.ConnectionFailedError, match="broke off"):
-        client.transport.download(url, tmp_path / "y", operation="download")
+        blobs.download(client.transport, url, tmp_path / "y", operation="download")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
