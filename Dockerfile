@@ -13,6 +13,7 @@ RUN useradd --uid 50000 --gid 0 --home-dir "$AIRFLOW_HOME" --create-home airflow
 WORKDIR /src
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY airflow_azml airflow_azml
+COPY dags dags
 RUN pip install --constraint constraints.txt ".[celery,emulator]"
 
 USER 50000

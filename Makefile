@@ -16,8 +16,8 @@ help:  ## this list
 demo: .venv/demo.installed  ## the main job on a real Airflow and an Azure ML on this machine, from nothing to the result
 	@$(BIN)/airflow-azml demo
 
-up: .venv/demo.installed  ## the same, and leave Airflow (with its UI) and the emulator running until Ctrl-C
-	@$(BIN)/airflow-azml up
+up: .venv/demo.installed  ## Airflow (with its UI) and the emulator until Ctrl-C; DAGS=folder for DAGs of your own
+	@$(BIN)/airflow-azml up $(if $(DAGS),--dags $(DAGS))
 
 env: .env  ## the secrets of docker-compose.yaml, made once: then `docker compose up --build`
 

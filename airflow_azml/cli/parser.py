@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add = partial(_add, commands)
     add("emulator", "start Azure ML on this machine", emulator.add_arguments, emulator.run)
     add("demo", "run the example DAG on a real Airflow and the emulator", demo.add_arguments, demo.run)
-    add("up", "run the example DAG, then leave Airflow and the emulator running", demo.add_arguments, demo.run_and_stay)
+    add("up", "start Airflow and the emulator, and leave them running", demo.add_arguments, demo.run_and_stay)
     add("doctor", "check an Airflow connection, hop by hop", doctor.add_arguments, doctor.run)
     add("ls", "list what a connection's workspace holds", ls.add_arguments, ls.run)
     return top

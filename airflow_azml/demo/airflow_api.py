@@ -5,6 +5,7 @@ https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
@@ -112,6 +113,16 @@ class AirflowApi:
             token = _checked(self._http.post("/auth/token", json=self._login))["access_token"]
             self._http.headers["Authorization"] = f"Bearer {token}"
         return _checked(self._http.request(method, f"/api/v2{path}", **options))
+
+    def add_connection(self, conn_id: str, values: dict[str, Any], url: str) -> None:
+        """Keep a connection in Airflow's database, where the UI shows it.
+
+        :param values: as in the environment variable of a connection.
+        :param url: whose host and port it shows. The form's Test button of Airflow 3.3.2 refuses a kept connection
+            without a port (https://github.com/apache/airflow/pull/73298).
+        """
+        body = {**values, "connection_id": conn_id, "extra": json.dumps(values["extra"])}
+        self.call("POST", "/connections", json={**body, "host": httpx.URL(url).host, "port": httpx.URL(url).port})
 
     def knows(self, dag_id: str) -> bool:
         """Tell whether the DAG was parsed; raise AirflowApiError when files could not be imported."""

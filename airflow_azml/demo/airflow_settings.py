@@ -29,6 +29,7 @@ def airflow_settings(home: Path, dags: Path, url: str) -> Mapping[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",  # the connection form's Test button
         "AIRFLOW__CORE__PARALLELISM": "4",  # the default keeps 32 worker processes
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USERNAME}:admin",

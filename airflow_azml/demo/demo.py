@@ -19,6 +19,7 @@ from airflow_azml.demo import report
 from airflow_azml.demo.airflow_api import AirflowApiError
 from airflow_azml.demo.airflow_settings import PASSWORD, USERNAME, base_environment
 from airflow_azml.demo.display import display, duration
+from airflow_azml.demo.examples import EXAMPLE, has_example
 from airflow_azml.demo.follow import DagRun, follow
 from airflow_azml.demo.processes import ServiceError, is_free
 from airflow_azml.demo.services import Services
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from airflow_azml.client.azureml import AzureMLClient
 
-DAG_ID = "azureml_train_deploy_cleanup"
 DAG_WAIT = 120.0  # seconds for Airflow to parse it
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C has ended
 UI_PORT = 8080  # Airflow's own default
@@ -40,7 +40,7 @@ class Demo:
 
     :param console: where to tell about it.
     :param services: the emulator and Airflow.
-    :param stay: leave them running after the DAG has ended.
+    :param stay: leave them running after the DAG has ended; a folder without the example is then welcome.
     """
 
     def __init__(self, console: Console, services: Services, *, stay: bool = False) -> None:
@@ -55,7 +55,7 @@ class Demo:
         with self._services:
             self._say(f"Both are up after {self._elapsed()}.")
             self._say_addresses()
-            code = self._show()
+            code = self._show() if has_example(self._services.dags) else 0
             if self._stay:
                 self._wait_for_interrupt()
         self._say("Stopped.")
@@ -74,16 +74,16 @@ class Demo:
     def _trigger(self) -> DagRun:
         airflow = self._services.airflow
         deadline = time.monotonic() + DAG_WAIT
-        while not airflow.knows(DAG_ID):
+        while not airflow.knows(EXAMPLE):
             self._services.check()
             if time.monotonic() > deadline:
-                what = f"no DAG {DAG_ID} in {self._services.dags} within {DAG_WAIT:.0f} s"
+                what = f"no DAG {EXAMPLE} in {self._services.dags} within {DAG_WAIT:.0f} s"
                 raise ServiceError(f"Airflow has found {what}. All logs are in {self._services.state}.")
             time.sleep(0.5)
         # Today's run of the daily schedule: the scheduler then sees it done and starts no second one behind ours.
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        run = DagRun(airflow, DAG_ID, airflow.trigger(DAG_ID, logical_date=today))
-        self._say(f"DAG run {run.run_id} of {DAG_ID}")
+        run = DagRun(airflow, EXAMPLE, airflow.trigger(EXAMPLE, logical_date=today))
+        self._say(f"DAG run {run.run_id} of {EXAMPLE}")
         return run
 
     def _say_results(self, run: DagRun) -> int:
@@ -109,10 +109,13 @@ class Demo:
         url = self._services.airflow.url
         self._say(f"Airflow: {url}  (user {USERNAME}, password {PASSWORD})")
         self._say(f"Azure ML: {self._services.emulator_url}, {self._services.emulator_tls_url}")
+        self._say(f"DAGs: {self._services.dags}")
 
     def _wait_for_interrupt(self) -> None:
         self._say("")
         self._say_addresses()
+        self._say("Airflow's connection azureml_default leads to this Azure ML. In another terminal:")
+        self._say(f"export {self._services.connection_line}")
         self._say("Press Ctrl-C to stop them.")
         with suppress(KeyboardInterrupt):
             while True:
@@ -142,7 +145,7 @@ def run(state: Path, dags: Path, *, stay: bool = False) -> int:
     os.environ.update(base_environment())  # no proxy before this machine for our own client either
     console = Console()
     try:
-        _check_dags(dags)
+        _check_dags(dags, any_dags=stay)
         services = Services(
             state,
             dags,
@@ -158,12 +161,13 @@ def run(state: Path, dags: Path, *, stay: bool = False) -> int:
         return 1
 
 
-def _check_dags(dags: Path) -> None:
-    """Raise ServiceError when the example is not there: Airflow would look for it for ever."""
-    example = f"{DAG_ID}.py"
-    if not (dags / example).is_file():
-        what = f"has no {example}" if dags.is_dir() else "is no folder"
-        raise ServiceError(f"{dags.resolve()} {what}; name the folder of the example DAG with --dags.")
+def _check_dags(dags: Path, *, any_dags: bool) -> None:
+    """Raise ServiceError when there is no folder, or no example in it and only that would be run."""
+    if not dags.is_dir():
+        raise ServiceError(f"{dags.resolve()} is no folder; name the folder of the DAGs with --dags.")
+    if not any_dags and not has_example(dags):
+        what = f"has no {EXAMPLE}.py, the DAG that the demo runs"
+        raise ServiceError(f"{dags.resolve()} {what}; for DAGs of your own, use `airflow-azml up --dags`.")
 
 
 def _treat_as_interrupt(*numbers: signal.Signals) -> None:

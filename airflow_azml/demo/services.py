@@ -1,6 +1,7 @@
 """The emulator and a real Airflow, started together and stopped together, with their state in one folder.
 
-What Airflow knows of Azure ML is one connection: the very line that the emulator prints for its users.
+What Airflow knows of Azure ML is one connection, with the values that the emulator prints for its users. It is kept in
+Airflow's database, so that the UI shows it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-CONNECTION = "AIRFLOW_CONN_AZUREML_DEFAULT"
+CONN_ID = "azureml_default"
 PROGRAMS = Path(sys.executable).parent
 EMULATOR_START = 30.0  # seconds
 AIRFLOW_START = 240.0  # seconds; a laptop needs 30, a busy CI machine with two cores more than 100
@@ -100,18 +101,22 @@ class Services:
         self._exit.__exit__(kind, error, at)
 
     @property
-    def connection(self) -> str:
-        """The value of the connection, as JSON: what the emulator has printed."""
+    def connection_line(self) -> str:
+        """The connection as a shell takes it: what the emulator has printed."""
         lines = (self.state / "emulator.log").read_text().splitlines()
-        line = next(line for line in lines if line.startswith(f"{CONNECTION}="))
-        return shlex.split(line)[0].partition("=")[2]
+        return next(line for line in lines if line.startswith("AIRFLOW_CONN_"))
+
+    @property
+    def connection(self) -> str:
+        """The value of the connection, as JSON."""
+        return shlex.split(self.connection_line)[0].partition("=")[2]
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment of Airflow's processes, in which `airflow` commands work as well."""
         environment = base_environment()
         path = os.pathsep.join([str(self.state / "bin"), str(PROGRAMS), environment.get("PATH", "")])
-        return {**environment, "PATH": path, CONNECTION: self.connection, **self._settings}
+        return {**environment, "PATH": path, **self._settings}
 
     def start_emulator(self) -> None:
         """Start the emulator and wait until it answers."""
@@ -129,6 +134,7 @@ class Services:
         self._write_airflow_command()
         airflow = self._start("airflow", [str(PROGRAMS / "airflow"), "standalone"], self.environment)
         airflow.wait_until(self.airflow.is_healthy, AIRFLOW_START)
+        self.airflow.add_connection(CONN_ID, json.loads(self.connection), self.emulator_tls_url)
 
     def check(self) -> None:
         """Raise ServiceError when one of them has ended."""

@@ -13,6 +13,7 @@ from emulator_process import wait_until
 from rich.console import Console
 
 from airflow_azml.demo import demo
+from airflow_azml.demo.examples import example_dags, has_example
 from airflow_azml.demo.processes import Service, ServiceError, stop
 from airflow_azml.demo.services import Services
 
@@ -20,17 +21,30 @@ PROGRAM = Path(sys.executable).with_name("airflow-azml")
 DAGS = Path(__file__).parents[2] / "dags"
 
 
-@pytest.mark.parametrize(
-    ("folder", "what"), [("empty", "has no azureml_train_deploy_cleanup.py"), ("absent", "is no folder")]
+NO_EXAMPLE = (
+    "has no azureml_train_deploy_cleanup.py, the DAG that the demo runs; "
+    "for DAGs of your own, use `airflow-azml up --dags`."
 )
-def test_a_folder_without_the_dag_is_refused(tmp_path: Path, folder: str, what: str) -> None:
-    """The folder and the option are named, and nothing is started."""
+NO_FOLDER = "is no folder; name the folder of the DAGs with --dags."
+
+
+@pytest.mark.parametrize(
+    ("verb", "folder", "what"),
+    [("demo", "empty", NO_EXAMPLE), ("demo", "absent", NO_FOLDER), ("up", "absent", NO_FOLDER)],
+)
+def test_a_folder_without_what_is_to_be_run_is_refused(tmp_path: Path, verb: str, folder: str, what: str) -> None:
+    """The folder and what to do are named, and nothing is started."""
     (tmp_path / "empty").mkdir()
-    command = [PROGRAM, "demo", "--state", tmp_path / "state", "--dags", tmp_path / folder]
+    command = [PROGRAM, verb, "--state", tmp_path / "state", "--dags", tmp_path / folder]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    said = f"{tmp_path / folder} {what}; name the folder of the example DAG with --dags."
-    assert (done.returncode, done.stdout) == (1, f"ServiceError: {said}\n")
+    assert (done.returncode, done.stdout) == (1, f"ServiceError: {tmp_path / folder} {what}\n")
     assert not (tmp_path / "state").exists()
+
+
+def test_the_examples_are_found_wherever_it_is_started() -> None:
+    """Without --dags, the folder is that of the installed package or of its checkout, not of the working directory."""
+    assert has_example(example_dags())
+    assert example_dags() == DAGS  # editable: the checkout's
 
 
 def test_a_dag_that_airflow_does_not_find_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

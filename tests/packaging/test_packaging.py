@@ -44,13 +44,18 @@ class Clean:
     def bin(self) -> Path:
         return CACHE / f"{self.python}-{self.airflow.strip('=.*')}" / "bin"
 
+    @property
+    def package(self) -> Path:
+        """Where the wheel's package is."""
+        return self.bin.parent / "lib" / f"python{self.python}" / "site-packages" / "airflow_azml"
+
     def install(self, wheel: Path) -> None:
         """Make it, unless it is in the cache, and put this wheel into it."""
         if not (self.bin / "airflow").exists():
             shutil.rmtree(self.bin.parent, ignore_errors=True)
             self._make()
             pinned = ["--constraint", str(ROOT / "constraints.txt")] if self.constraints else []
-            self._pip("install", *pinned, str(wheel), f"apache-airflow{self.airflow}")
+            self._pip("install", *pinned, f"{wheel}[demo]", f"apache-airflow{self.airflow}")
         self._pip("install", "--force-reinstall", "--no-deps", str(wheel))
 
     def check(self) -> None:
@@ -129,11 +134,14 @@ def clean(request: pytest.FixtureRequest, dist: Path) -> Clean:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
-    """Every file of the package that git knows, the licence and the mark that it is typed; no tests, no DAGs."""
+    """Every file of the package and of the example DAGs that git knows, the licence and the mark that it is typed."""
     [wheel] = dist.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     tracked = set(_run(["git", "ls-files", "airflow_azml"], cwd=ROOT).split())
-    assert tracked <= names
+    examples = set(_run(["git", "ls-files", "dags"], cwd=ROOT).split())
+    assert tracked | {f"airflow_azml/example_{name}" for name in examples} == {
+        name for name in names if ".dist-info/" not in name
+    }
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"airflow_azml"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert "airflow_azml/py.typed" in names
@@ -186,6 +194,28 @@ def test_everything_imports_and_the_form_is_complete(clean: Clean, tmp_path: Pat
 def test_the_command_line_answers(clean: Clean, tmp_path: Path) -> None:
     """`airflow-azml --help` needs nothing but the wheel."""
     assert "emulator" in clean.run("airflow-azml", "--help", home=tmp_path)
+
+
+def test_the_examples_come_with_the_wheel(clean: Clean, tmp_path: Path) -> None:
+    """Airflow imports every example DAG from the installed package, where the demo looks for them."""
+    script = (
+        "import json; from airflow.dag_processing.dagbag import DagBag;"
+        "from airflow_azml.demo.examples import example_dags as folder;"
+        "bag = DagBag(folder(), include_examples=False);"
+        "print(json.dumps([str(folder()), sorted(bag.dags), bag.import_errors]))"
+    )
+    said = clean.run("python", "-c", script, home=tmp_path, PYTHONPATH=str(clean.package / "example_dags"))
+    folder, dags, errors = json.loads(said.splitlines()[-1])
+    assert (Path(folder), errors) == (clean.package / "example_dags", {})
+    names = ("cleanup", "download", "first", "sweep", "train_deploy_cleanup")
+    assert dags == [f"azureml_{name}" for name in names]
+
+
+@pytest.mark.smoke
+def test_the_demo_runs_from_the_wheel(clean: Clean, tmp_path: Path) -> None:
+    """`airflow-azml demo`, far away from the checkout, runs the example DAG to its end and leaves nothing."""
+    said = clean.run("airflow-azml", "demo", home=tmp_path)
+    assert "the emulator has no compute and no endpoint left" in said
 
 
 def test_packages_fit_each_other(clean: Clean) -> None:
