@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,17 @@ def _runs(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Row]:
             "status": run.status,
             "compute": str(run.raw.get("target") or ""),
             "created": run.created,
-            "ended": run.ended,
+            "duration": _seconds(run.started, run.ended),
+            "error": run.error,
         }
+
+
+def _seconds(started: str, ended: str) -> float | None:
+    """Return how long a run has run, or has been running until now; None while it has not begun."""
+    if not started:
+        return None
+    end = datetime.fromisoformat(ended) if ended else datetime.now(UTC)
+    return round(max((end - datetime.fromisoformat(started)).total_seconds(), 0.0), 1)
 
 
 def _models(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Row]:
@@ -95,6 +105,7 @@ def _computes(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Ro
             "vm size": compute.vm_size,
             "state": compute.state or compute.allocation_state or compute.provisioning_state,
             "nodes": nodes,
+            "error": "; ".join(compute.errors),
         }
 
 
@@ -128,10 +139,19 @@ def _print_table(kind: str, rows: list[Row]) -> None:
     for name in rows[0]:
         table.add_column(name.upper(), overflow="fold")
     for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
+        table.add_row(*(_text(name, value) for name, value in row.items()))
     # A pipe has no width: whoever reads it wants whole values.
     Console(width=None if sys.stdout.isatty() else 10_000, markup=False, highlight=False).print(table)
 
 
-def _text(value: Any) -> str:
-    return " ".join(f"{key}={part}" for key, part in value.items()) if isinstance(value, dict) else str(value)
+def _text(name: str, value: Any) -> str:
+    """Write a value as a person reads it, on one line."""
+    from airflow_azml.demo.display import duration  # noqa: PLC0415 - loads rich
+
+    if name == "duration":
+        return duration(value)
+    if name == "created":
+        return value[:19].replace("T", " ")  # to the second; the service's times are in UTC
+    if isinstance(value, dict):
+        return " ".join(f"{key}={part}" for key, part in value.items())
+    return " ".join(str(value).split())

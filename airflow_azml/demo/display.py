@@ -104,4 +104,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)} min {int(rest)} s" if minutes else f"{rest:.1f} s"
+    hours, minutes = divmod(int(minutes), 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {int(rest)} s" if minutes else f"{rest:.1f} s"

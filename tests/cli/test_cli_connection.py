@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_azml.cli import main
+from airflow_azml.cli import ls, main
+from airflow_azml.client.history import Run
 from airflow_azml.hooks.azureml import AzureMLHook
 
 
@@ -78,7 +79,7 @@ def test_ls_prints_tables(command, emulator, cpu):
     """A table for people, JSON for programs."""
     done = command("ls", "computes")
     head, first = done.stdout.splitlines()[:2]
-    assert head.split() == ["COMPUTE", "TYPE", "VM", "SIZE", "STATE", "NODES"]
+    assert head.split() == ["COMPUTE", "TYPE", "VM", "SIZE", "STATE", "NODES", "ERROR"]
     assert first.split()[:3] == [cpu, "AmlCompute", "STANDARD_DS3_V2"]
     (row,) = (json.loads(line) for line in command("ls", "computes", "--json").stdout.splitlines())
     assert row["compute"] == cpu
@@ -87,6 +88,31 @@ def test_ls_prints_tables(command, emulator, cpu):
     assert command("ls", "runs", "--status", "Failed").stdout == "no runs\n"
     assert command("ls", "models").stdout == "no models\n"
     assert command("ls", "endpoints").stdout == "no endpoints\n"
+
+
+def test_ls_shows_how_long_runs_took_and_why_they_failed(monkeypatch, capsys):
+    """On one line for people; seconds and the whole text for programs. A run that runs is counted until now."""
+    times = {"startTimeUtc": "2026-03-01T10:00:00.1234567Z", "endTimeUtc": "2026-03-01T10:02:05.1234567Z"}
+    error = {"error": {"code": "UserError", "message": "line 1\nline 2"}}
+    found = [
+        {"runId": "sad", "status": "Failed", "createdUtc": "2026-03-01T09:59:58.5Z", "error": error, **times},
+        {"runId": "busy", "status": "Running", "startTimeUtc": "2026-03-01T10:00:00Z"},
+        {"runId": "new", "status": "Queued"},
+    ]
+    history = SimpleNamespace(list=lambda *_, **__: map(Run.parse, found))
+    monkeypatch.setattr(ls, "hook", lambda _: SimpleNamespace(client=SimpleNamespace(runs=history)))
+    assert main(["ls", "runs", "--experiment", "e"]) == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0].split() == ["RUN", "EXPERIMENT", "STATUS", "COMPUTE", "CREATED", "DURATION", "ERROR"]
+    [sad] = [line for line in lines if line.startswith("sad")]
+    assert "  2026-03-01 09:59:58  2 min 5 s  " in sad
+    assert sad.endswith("line 1 line 2")
+    assert main(["ls", "runs", "--experiment", "e", "--json"]) == 0
+    rows = {row["run"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert rows["sad"]["duration"] == 125
+    assert "line 1\nline 2" in rows["sad"]["error"]
+    assert rows["busy"]["duration"] > 3600
+    assert rows["new"]["duration"] is None
 
 
 @pytest.mark.parametrize("limit", ["-5", "0", "ten"])

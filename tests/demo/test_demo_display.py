@@ -50,9 +50,11 @@ def test_a_terminal_shows_all_tasks_in_one_table() -> None:
     assert all(word in text for word in ("✔", "success", "4.2 s", "model [a]:1", "✘", "failed", "score", "none"))
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(None, ""), (0.04, "0.0 s"), (59.9, "59.9 s"), (125.4, "2 min 5 s")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, ""), (0.04, "0.0 s"), (59.9, "59.9 s"), (125.4, "2 min 5 s"), (7384, "2 h 3 min")]
+)
 def test_durations_are_written_for_people(seconds: float | None, text: str) -> None:
-    """Seconds up to a minute, then minutes and seconds."""
+    """Seconds up to a minute, then minutes and seconds, then hours and minutes."""
     assert duration(seconds) == text
 
 
