@@ -151,7 +151,7 @@ def _text(name: str, value: Any) -> str:
     if name == "duration":
         return duration(value)
     if name == "created":
-        return value[:19].replace("T", " ")  # to the second; the service's times are in UTC
+        return str(value)[:19].replace("T", " ")  # to the second; the service's times are in UTC
     if isinstance(value, dict):
         return " ".join(f"{key}={part}" for key, part in value.items())
     return " ".join(str(value).split())

@@ -14,6 +14,7 @@ import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from emulator_process import EmulatorProcess
@@ -178,9 +179,15 @@ def test_airflow_finds_the_provider(clean: Clean, tmp_path: Path) -> None:
     assert "airflow_azml.links.azureml.AzureMLStudioLink" in listed["links"]
 
 
+def probed(clean: Clean, home: Path) -> dict[str, Any]:
+    """Return what Airflow finds of the wheel."""
+    found: dict[str, Any] = json.loads(clean.run("python", str(HERE / "probe.py"), home=home).splitlines()[-1])
+    return found
+
+
 def test_everything_imports_and_the_form_is_complete(clean: Clean, tmp_path: Path) -> None:
     """All modules that Airflow is told about import, and the UI gets every field of the connection as described."""
-    found = json.loads(clean.run("python", str(HERE / "probe.py"), home=tmp_path).splitlines()[-1])
+    found = probed(clean, tmp_path)
     assert found["airflow"].startswith(clean.airflow.strip("=*"))
     assert found["python"].startswith(clean.python)
     assert Path(found["file"]).is_relative_to(clean.bin.parent)
@@ -198,17 +205,10 @@ def test_the_command_line_answers(clean: Clean, tmp_path: Path) -> None:
 
 def test_the_examples_come_with_the_wheel(clean: Clean, tmp_path: Path) -> None:
     """Airflow imports every example DAG from the installed package, where the demo looks for them."""
-    script = (
-        "import json; from airflow.dag_processing.dagbag import DagBag;"
-        "from airflow_azml.demo.examples import example_dags as folder;"
-        "bag = DagBag(folder(), include_examples=False);"
-        "print(json.dumps([str(folder()), sorted(bag.dags), bag.import_errors]))"
-    )
-    said = clean.run("python", "-c", script, home=tmp_path, PYTHONPATH=str(clean.package / "example_dags"))
-    folder, dags, errors = json.loads(said.splitlines()[-1])
-    assert (Path(folder), errors) == (clean.package / "example_dags", {})
+    found = probed(clean, tmp_path)
+    assert (Path(found["examples"]), found["import errors"]) == (clean.package / "example_dags", {})
     names = ("cleanup", "download", "first", "sweep", "train_deploy_cleanup")
-    assert dags == [f"azureml_{name}" for name in names]
+    assert found["dags"] == [f"azureml_{name}" for name in names]
 
 
 @pytest.mark.smoke

@@ -28,6 +28,8 @@ def connection_line(host: str, port: int, tls_port: int | None, data: Path, clie
         connection = _over_tls(f"https://{address}:{tls_port}", data, identity)
     else:
         connection = _plain(f"http://{address}:{port}", identity)
+    # Over plain HTTP: browsers do not know our certificate.
+    connection["extra"]["studio_url"] = f"http://{address}:{port}"
     return f"{VARIABLE}={shlex.quote(json.dumps(connection))}"
 
 

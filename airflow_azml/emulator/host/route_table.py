@@ -18,6 +18,7 @@ from airflow_azml.emulator.models.routes import v1 as models_v1
 from airflow_azml.emulator.models.routes import v2 as models_v2
 from airflow_azml.emulator.runs.routes import execution, experiments, history
 from airflow_azml.emulator.storage.routes import artifacts, blobs, datastores, snapshots
+from airflow_azml.emulator.studio import routes as studio
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 ROUTERS: tuple[APIRouter, ...] = (
     health.routes,
     control.routes,
+    studio.routes,
     blobs.routes,
     scoring.routes,
     login.routes,

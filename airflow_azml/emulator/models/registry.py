@@ -15,7 +15,7 @@ from airflow_azml.emulator.kernel.store import AbsentError
 from airflow_azml.emulator.models import files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from airflow_azml.emulator.kernel.store import Document, Store
@@ -90,7 +90,7 @@ class Models:
             raise Fault(412, "DeletionRequired", message, target=f"{name}:{version}", details=[detail])
         return self._store.delete(KIND, _key(name, version))
 
-    def files(self, name: str, version: str) -> list[tuple[str, Path]]:  # type: ignore[valid-type] # `list` is a method here
+    def files(self, name: str, version: str) -> Sequence[tuple[str, Path]]:
         """Return the files of a version, each with its path in the model's own tree."""
         locations = self.get(name, version)["locations"]
         return [file for place in locations for file in files.collect(self._blobs, tuple(place))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_azml.emulator.http import addresses
 from airflow_azml.emulator.kernel import facts
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 OURS = ("work", "experimentName")  # members of the document that the service's Run does not have
 LOG_FOLDERS = ("azureml-logs", "logs", "system_logs", "user_logs")
 CREATOR = {"userTenantId": facts.TENANT, "userName": facts.CLIENT_ID}
-STUDIO = "https://ml.azure.com"
 LOG_HOURS = 8
 
 
@@ -32,7 +32,7 @@ def run_json(run: Document, base: str) -> dict[str, Any]:
         "userId": facts.CLIENT_ID,
         "heartbeatEnabled": False,
         "options": {"generateDataContainerIdIfNotSpecified": True},
-        "services": {"Studio": {"jobServiceType": "Studio", "endpoint": _studio(run["runId"])}},
+        "services": {"Studio": {"jobServiceType": "Studio", "endpoint": _studio(run["runId"], base)}},
         "outputs": {},
         "inputs": {},
         **_durations(run),
@@ -72,8 +72,8 @@ def _log_files(run: Document, blobs: BlobStore, base: str) -> dict[str, str]:
     return {name.removeprefix(root): blobs.sas(base, container, name, hours=LOG_HOURS) for name in found}
 
 
-def _studio(run_id: str) -> str:
-    return f"{STUDIO}/runs/{run_id}?wsid={facts.WORKSPACE_PATH}&tid={facts.TENANT}"
+def _studio(run_id: str, base: str) -> str:
+    return f"{addresses.studio(base)}/runs/{run_id}?wsid={facts.WORKSPACE_PATH}&tid={facts.TENANT}"
 
 
 def _durations(run: Document) -> dict[str, str]:
