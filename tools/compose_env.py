@@ -20,6 +20,7 @@ EMULATOR = {
         "cloud": "Custom",
         "authority_url": "https://emulator:8743",
         "resource_manager_url": "https://emulator:8743",
+        "studio_url": "http://127.0.0.1:8700",  # for the browser, which is outside
         "ca_bundle": "/opt/airflow/azureml/ca.pem",
         "tenant_id": "00000000-0000-0000-0000-000000000001",
         "subscription_id": "00000000-0000-0000-0000-000000000000",
