@@ -5,6 +5,7 @@ Nothing of the client is imported before a task runs: parsing a DAG must not pay
 
 from __future__ import annotations
 
+import inspect
 import math
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.links.azureml import AzureMLStudioLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -34,6 +35,7 @@ class AzureMLTask:
     """Mixin of every operator and sensor of this provider."""
 
     azureml_conn_id: str
+    template_fields: Sequence[str]
     execution_timeout: timedelta | None
     cancel_on_kill: bool = False
     render_template: Callable[..., Any]  # Airflow's operators have it
@@ -49,6 +51,16 @@ class AzureMLTask:
         from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - not at parse time
 
         return AzureMLHook(self.azureml_conn_id).client
+
+    def check_names(self) -> None:
+        """Raise InputError for a name that cannot be one. None may stand where the parameter's default is None."""
+        from airflow_azml.client.names import RULES, check  # noqa: PLC0415 - not at parse time
+
+        optional = _optional(type(self))
+        for field in filter(RULES.__contains__, self.template_fields):
+            value = getattr(self, field)
+            if value is not None or field not in optional:
+                setattr(self, field, check(field, value))
 
     @property
     def execution_limit(self) -> float | None:
@@ -152,6 +164,13 @@ class AzureMLTask:
             started=started,
             **how,
         )
+
+
+def _optional(operator: type) -> set[str]:
+    """Name the parameters of an operator, or of its bases, that are None by default."""
+    makers = (vars(cls)["__init__"] for cls in operator.__mro__ if "__init__" in vars(cls))
+    every = (parameter for make in makers for parameter in inspect.signature(make).parameters.values())
+    return {parameter.name for parameter in every if parameter.default is None}
 
 
 def default_deferrable() -> bool:

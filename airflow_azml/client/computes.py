@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_azml.client import versions
 from airflow_azml.client.names import check_compute_name
@@ -135,6 +135,9 @@ class Computes(Service):
 
         :param underlying_resource_action: ``Delete`` the machines too, or only ``Detach`` them from the workspace.
         """
+        if underlying_resource_action not in get_args(UnderlyingAction):
+            rule = f"must be one of {', '.join(get_args(UnderlyingAction))}"
+            raise InputError("underlying_resource_action", underlying_resource_action, rule)
         params = {**versions.CLASSIC, "underlyingResourceAction": underlying_resource_action}
         response = self.http.request("DELETE", self._url(name), operation="delete compute", params=params, allow=(404,))
         return None if response.status_code in {204, 404} else Operation.started_by(response)

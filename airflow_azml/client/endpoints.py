@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_azml.client import versions
 from airflow_azml.client.lifecycle import Kind, Phase, phase_of
 from airflow_azml.client.merging import change, merged
-from airflow_azml.client.names import check_endpoint_name
+from airflow_azml.client.names import check_deployment_name, check_endpoint_name
 from airflow_azml.client.service import Service
 from airflow_azml.client.transport.errors import AuthenticationError, InputError, NotFoundError, ServiceError
 from airflow_azml.client.transport.longrunning import Operation
@@ -214,7 +214,9 @@ class Endpoints(Service):
 
 def check_traffic(traffic: Mapping[str, int]) -> None:
     """Raise InputError unless the shares are percents that make a whole."""
-    shares = list(mapping("traffic", traffic).values())
+    for deployment in mapping("traffic", traffic):
+        check_deployment_name(deployment, "traffic")
+    shares = list(traffic.values())
     if any(not isinstance(share, int) or not 0 <= share <= _WHOLE for share in shares) or sum(shares) not in {
         0,
         _WHOLE,

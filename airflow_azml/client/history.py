@@ -144,7 +144,7 @@ class RunHistory(Service):
 
     def get(self, run_id: str, experiment: str | None = None) -> Run:
         """Return a run; NotFoundError when there is none."""
-        return Run.parse(self._read(check_run_id(run_id), experiment, operation="get run"))
+        return Run.parse(self._read(run_id, experiment, operation="get run"))
 
     def get_many(self, run_ids: Iterable[str], experiment: str | None = None) -> dict[str, RunState]:
         """Return how many runs are, in few requests. An id that is missing may still be a run: ask :meth:`get`."""
@@ -177,7 +177,7 @@ class RunHistory(Service):
         :param filter: see :func:`airflow_azml.client.filters.run_filter`.
         :param limit: at most so many.
         """
-        names = [experiment] if experiment else (found.name for found in self._experiments.list())
+        names = (found.name for found in self._experiments.list()) if experiment is None else [experiment]
         runs = (run for name in names for run in self._of_experiment(name, filter, order_by, limit))
         return islice(runs, limit)
 
@@ -234,6 +234,7 @@ class RunHistory(Service):
 
     def _read(self, run_id: str, experiment: str | None, *below: str, operation: str) -> dict[str, Any]:
         """GET at workspace level, then below the experiment where a service knows only that."""
+        check_run_id(run_id)
         try:
             answer: dict[str, Any] = self.http.json(
                 "GET", self.regional(HISTORY, "runs", run_id, *below), operation=operation, params=versions.HISTORY
@@ -303,4 +304,4 @@ class RunHistory(Service):
 
     def _url(self, run_id: str, experiment: str | None, *below: str) -> str:
         where = ("experiments", experiment) if experiment else ()
-        return self.regional(HISTORY, *where, "runs", run_id, *below)
+        return self.regional(HISTORY, *where, "runs", check_run_id(run_id), *below)

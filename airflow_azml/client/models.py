@@ -17,7 +17,7 @@ from airflow_azml.client.artifacts import LOCAL, ORIGIN, Artifacts, clean, conta
 from airflow_azml.client.deployments import Deployments
 from airflow_azml.client.endpoints import Endpoints
 from airflow_azml.client.files import blobs
-from airflow_azml.client.names import check_model_name, deterministic_id
+from airflow_azml.client.names import check_model_name, check_model_version, deterministic_id
 from airflow_azml.client.service import Service
 from airflow_azml.client.transport.errors import AzureMLError, ConflictError, InputError, InvalidRequestError
 from airflow_azml.client.values import text, texts
@@ -78,6 +78,12 @@ class Registration:
     tags: Mapping[str, str] | None = None
     properties: Mapping[str, str] | None = None
 
+    def check(self) -> None:
+        """Raise InputError unless name and version are such."""
+        check_model_name(self.name)
+        if self.version is not None:
+            check_model_version(self.version)
+
     def marked(self) -> dict[str, str]:
         """Return the properties with the key; the service takes strings only."""
         return {**texts("properties", self.properties), MARKER: self.key}
@@ -112,7 +118,7 @@ class Models(Service, ABC):
 
     def register(self, run: Run, registration: Registration) -> Model:
         """Register a file or folder of a run's outputs; adopt the version that an earlier try has made."""
-        check_model_name(registration.name)
+        registration.check()
         path = clean(registration.path)
         known = self._registered(registration, run.id)
         if known is not None:
@@ -123,7 +129,7 @@ class Models(Service, ABC):
 
     def register_local(self, source: str | Path, registration: Registration) -> Model:
         """Upload a file or folder of this machine and register it; adopt the version that an earlier try has made."""
-        check_model_name(registration.name)
+        registration.check()
         known = self._registered(registration)
         if known is not None:
             return known
@@ -143,7 +149,7 @@ class Models(Service, ABC):
     def delete_all(self, name: str) -> tuple[str, ...]:
         """Delete every version of a model and return which; ConflictError, after the others, for those in use."""
         deleted, refused = [], []
-        for version in [model.version for model in self.list(name)]:
+        for version in [model.version for model in self.list(check_model_name(name))]:
             try:
                 if self.delete(name, version):
                     deleted.append(version)

@@ -35,7 +35,7 @@ class ArmModels(Models):
         self, name: str | None = None, *, tags: Mapping[str, str | None] | None = None, run_id: str | None = None
     ) -> Iterator[Model]:
         """Yield the versions of a model, or of all models, the newest first; none when there is no such model."""
-        for one in (name,) if name else self._names():
+        for one in self._names() if name is None else (check_model_name(name),):
             for model in self._versions(one, tags):
                 if has_tags(model, tags) and run_id in {None, model.run_id}:
                     yield model

@@ -30,7 +30,12 @@ class ModelManagementModels(Models):
         self, name: str | None = None, *, tags: Mapping[str, str | None] | None = None, run_id: str | None = None
     ) -> Iterator[Model]:
         """Yield the versions of a model, or of all models, the newest first; none when there is no such model."""
-        told = {"name": name, "orderBy": "CreatedAtDesc", "runId": run_id, **tag_query(tags)}
+        told = {
+            "name": name if name is None else check_model_name(name),
+            "orderBy": "CreatedAtDesc",
+            "runId": run_id,
+            **tag_query(tags),
+        }
         params = {key: value for key, value in told.items() if value}
         rows = self.http.pages("GET", self.regional(MANAGEMENT, "models"), operation="list models", params=params)
         found = (_model(row) for row in rows if name in {None, row.get("name")})

@@ -8,79 +8,124 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from airflow_azml.client.transport.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-_COMPUTE = (
-    re.compile(r"[a-zA-Z](?:[a-zA-Z0-9-]{0,30}[a-zA-Z0-9])"),
-    "2 to 32 letters, digits or '-', starting with a letter, not ending in '-'",
-)
-_RUN = (
-    re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,255}"),
-    "1 to 256 letters, digits, '_' or '-', starting with a letter or digit",
-)
-_ASSET = (
-    re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}"),
-    "1 to 255 letters, digits, '_' or '-', starting with a letter or digit",
-)
-_MODEL = (
-    re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}"),
-    "1 to 255 letters, digits, '-', '.' or '_', starting with a letter or digit",
-)
-_VERSION = (
-    re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}"),
-    "a version such as 3: letters, digits, '-', '.' or '_', starting with a letter or digit",
-)
-_ENDPOINT = (
-    re.compile(r"[a-zA-Z](?:[a-zA-Z0-9-]{1,30}[a-zA-Z0-9])"),
-    "3 to 32 letters, digits or '-', starting with a letter, not ending in '-'",
-)
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a name must be.
+
+    :param words: completes "must be".
+    :param pattern: matches the whole name.
+    :param collection: the part of an ARM id after which the name stands.
+    """
+
+    words: str
+    pattern: re.Pattern[str]
+    collection: str = ""
+
+
+_ASSET = "1 to 255 letters, digits, '_' or '-', starting with a letter or digit"
+_ASSET_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}")
+_DOTTED_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
+_ENDPOINT = "3 to 32 letters, digits or '-', starting with a letter, not ending in '-'"
+_ENDPOINT_PATTERN = re.compile(r"[a-zA-Z](?:[a-zA-Z0-9-]{1,30}[a-zA-Z0-9])")
+_SIZE = Rule("a VM size such as STANDARD_DS3_V2", re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}"))
+
+RULES: Mapping[str, Rule] = {
+    "compute_name": Rule(
+        "2 to 32 letters, digits or '-', starting with a letter, not ending in '-'",
+        re.compile(r"[a-zA-Z](?:[a-zA-Z0-9-]{0,30}[a-zA-Z0-9])"),
+        "computes",
+    ),
+    "run_id": Rule(
+        "1 to 256 letters, digits, '_' or '-', starting with a letter or digit",
+        re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,255}"),
+        "jobs|runs",
+    ),
+    "experiment_name": Rule(_ASSET, _ASSET_PATTERN, "experiments"),
+    "asset_name": Rule(_ASSET, _ASSET_PATTERN, "environments|datastores"),
+    "model_name": Rule(
+        "1 to 255 letters, digits, '-', '.' or '_', starting with a letter or digit", _DOTTED_PATTERN, "models"
+    ),
+    "model_version": Rule(
+        "a version such as 3: letters, digits, '-', '.' or '_', starting with a letter or digit",
+        _DOTTED_PATTERN,
+        "versions",
+    ),
+    "endpoint_name": Rule(_ENDPOINT, _ENDPOINT_PATTERN, "onlineEndpoints"),
+    "deployment_name": Rule(_ENDPOINT, _ENDPOINT_PATTERN, "deployments"),
+    "vm_size": _SIZE,
+    "instance_type": _SIZE,
+    "source_directory": Rule("the path of a folder", re.compile(r".*\S.*", re.DOTALL)),
+    "azureml_conn_id": Rule("the id of an Airflow connection", re.compile(r"[\w#!()\-.:/\\]{1,250}")),
+}
+"""The rules by the name of the parameter that they are for."""
+_UNRENDERED = "; a template renders to this when its value is missing: check the task or variable that should give it"
 _SLUG = re.compile(r"[^a-zA-Z0-9]+")
 _HASH_CHARACTERS = 12
 
 
-def check_compute_name(value: str, field: str = "compute_name") -> str:
+def check(field: str, value: object, kind: str = "") -> str:
+    """Return a name as text, or raise InputError. "None" is no name: a template renders a missing value to it.
+
+    :param field: what the error calls it.
+    :param kind: key of `RULES`; the field when empty.
+    """
+    rule = RULES[kind or field]
+    # A native template renders 3 to a number. A fraction is refused: it was 1.10 before it became 1.1.
+    known = isinstance(value, int | PurePath) and not isinstance(value, bool)
+    text = str(value) if known else value
+    if isinstance(text, str) and text != "None" and rule.pattern.fullmatch(text):
+        return text
+    raise InputError(field, value, _problem(value, rule))
+
+
+def check_compute_name(value: object, field: str = "compute_name") -> str:
     """Return the name of a compute, or raise InputError."""
-    return _check(field, value, *_COMPUTE)
+    return check(field, value, "compute_name")
 
 
-def check_run_id(value: str, field: str = "run_id") -> str:
+def check_run_id(value: object, field: str = "run_id") -> str:
     """Return the id of a run, or raise InputError."""
-    return _check(field, value, *_RUN)
+    return check(field, value, "run_id")
 
 
-def check_experiment_name(value: str, field: str = "experiment_name") -> str:
+def check_experiment_name(value: object, field: str = "experiment_name") -> str:
     """Return the name of an experiment, or raise InputError."""
-    return _check(field, value, *_ASSET)
+    return check(field, value, "experiment_name")
 
 
-def check_asset_name(value: str, field: str = "name") -> str:
+def check_asset_name(value: object, field: str = "name") -> str:
     """Return the name of a job, environment or other asset, or raise InputError."""
-    return _check(field, value, *_ASSET)
+    return check(field, value, "asset_name")
 
 
-def check_model_name(value: str, field: str = "model_name") -> str:
+def check_model_name(value: object, field: str = "model_name") -> str:
     """Return the name of a model, or raise InputError."""
-    return _check(field, value, *_MODEL)
+    return check(field, value, "model_name")
 
 
-def check_model_version(value: str, field: str = "model_version") -> str:
+def check_model_version(value: object, field: str = "model_version") -> str:
     """Return the version of a model, or raise InputError."""
-    return _check(field, value, *_VERSION)
+    return check(field, value, "model_version")
 
 
-def check_endpoint_name(value: str, field: str = "endpoint_name") -> str:
+def check_endpoint_name(value: object, field: str = "endpoint_name") -> str:
     """Return the name of an online endpoint, or raise InputError."""
-    return _check(field, value, *_ENDPOINT)
+    return check(field, value, "endpoint_name")
 
 
-def check_deployment_name(value: str, field: str = "deployment_name") -> str:
+def check_deployment_name(value: object, field: str = "deployment_name") -> str:
     """Return the name of an online deployment, or raise InputError."""
-    return _check(field, value, *_ENDPOINT)
+    return check(field, value, "deployment_name")
 
 
 def deterministic_id(slug_parts: Iterable[str], *identity: object, max_length: int = 100) -> str:
@@ -95,7 +140,10 @@ def deterministic_id(slug_parts: Iterable[str], *identity: object, max_length: i
     return f"{slug}-{digest}" if slug else f"r{digest}"
 
 
-def _check(field: str, value: str, pattern: re.Pattern[str], rule: str) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise InputError(field, value, f"must be {rule}")
-    return value
+def _problem(value: object, rule: Rule) -> str:
+    """Say what is wrong with a name, and what to give instead."""
+    if isinstance(value, str) and value.casefold().startswith("/subscriptions/"):
+        found = re.search(rf"/(?:{rule.collection})/([^/]+)", value, re.IGNORECASE) if rule.collection else None
+        return f"is an ARM id; give the name{f' {found[1]!r}' if found else ''} only"
+    missing = value is None or (isinstance(value, str) and value.strip() in {"", "None"})
+    return f"must be {rule.words}{_UNRENDERED if missing else ''}"

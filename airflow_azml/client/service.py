@@ -9,6 +9,7 @@ from airflow_azml.client.transport.errors import (
     AzureMLError,
     ConflictError,
     ConnectionFailedError,
+    InputError,
     InvalidRequestError,
     ServiceError,
     ThrottledError,
@@ -75,5 +76,8 @@ def _may_pass(error: AzureMLError) -> bool:
 
 
 def path_of(segments: tuple[str, ...]) -> str:
-    """Join path segments, each quoted: a name never adds a level."""
+    """Join path segments, each quoted: a name never adds a level, and never takes one away."""
+    for segment in segments:
+        if not isinstance(segment, str) or segment.strip() in {"", ".", ".."}:
+            raise InputError("name", segment, "must be the name of one thing")
     return "".join(f"/{quote(segment, safe='')}" for segment in segments)

@@ -58,6 +58,7 @@ class AzureMLBaseOperator(AzureMLTask, BaseOperator):
         from airflow_azml.client.transport.plain_json import storable  # noqa: PLC0415 - not at parse time
 
         with task_errors():
+            self.check_names()
             result: Result = storable(self.act(self.client, context))
             return result
 
@@ -114,6 +115,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
     def execute(self, context: Context) -> Result:
         """Submit, then wait, defer, or leave it at that."""
         with self.at_work():
+            self.check_names()
             self._claim = Claim(context["ti"])
             self.target = self._submit(context)
             started = time.time()

@@ -114,13 +114,11 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
 
     def _checked_spec(self, client: AzureMLClient, context: Context) -> dict[str, Any]:
         """Return the deployment without what has to be uploaded first."""
-        from airflow_azml.client.names import check_model_name, check_model_version  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.values import texts, whole_number, with_texts  # noqa: PLC0415 - likewise
+        from airflow_azml.client.values import texts, whole_number, with_texts  # noqa: PLC0415 - not at parse time
 
-        name, version = check_model_name(self.model_name), check_model_version(str(self.model_version))
         spec = with_texts(self.definition(self.spec, context))
         properties: dict[str, Any] = {
-            "model": f"{client.workspace.arm_path}/models/{name}/versions/{version}",
+            "model": f"{client.workspace.arm_path}/models/{self.model_name}/versions/{self.model_version}",
             **({"instanceType": self.instance_type} if self.instance_type else {}),
             **spec.get("properties", {}),
         }
@@ -143,14 +141,18 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
     def _checked_environment(self, context: Context) -> dict[str, Any] | str | None:
         """Return an ARM id or `name:version` as it was given, or the name and properties of one that was described."""
         from airflow_azml.client.environments import normal  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.names import check_asset_name  # noqa: PLC0415 - likewise
         from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - likewise
 
+        if self.environment is None:
+            return None
         if not isinstance(self.environment, dict):
-            name, _, version = (self.environment or "").removeprefix("azureml:").partition(":")
-            if self.environment and not name.startswith("/") and not (name and version):
+            name, _, version = self.environment.removeprefix("azureml:").partition(":")
+            if not name.startswith("/") and {name.strip(), version.strip()} & {"", "None"}:
                 raise InputError("environment", self.environment, "must be name:version, an ARM id, or a dict")
             return self.environment
         described = {"name": self.model_name, **self.environment}
+        check_asset_name(described["name"], "environment.name")
         if (conda := described.pop("conda_file", None)) is not None:
             described["condaFile"] = self.definition(conda, context, "environment.conda_file")
         return normal(described)

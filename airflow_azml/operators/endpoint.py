@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
+from airflow_azml.task import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import timedelta
 
     from airflow.sdk import Context
 
@@ -108,19 +110,25 @@ class AzureMLScoreOperator(AzureMLBaseOperator):
     :param endpoint_name: the endpoint.
     :param data: what the model takes, as JSON.
     :param deployment_name: ask this deployment, whatever the traffic says.
-    :param timeout: seconds to wait for the answer; the service itself gives up after 90.
+    :param request_timeout: seconds to wait for the answer; the service itself gives up after 90.
     """
 
     template_fields: Sequence[str] = (*AzureMLBaseOperator.template_fields, "endpoint_name", "data", "deployment_name")
 
     def __init__(
-        self, *, endpoint_name: str, data: Any, deployment_name: str | None = None, timeout: float = 90, **kwargs: Any
+        self,
+        *,
+        endpoint_name: str,
+        data: Any,
+        deployment_name: str | None = None,
+        request_timeout: float | timedelta = 90,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.endpoint_name = endpoint_name
         self.data = data
         self.deployment_name = deployment_name
-        self.timeout = timeout
+        self.request_timeout = seconds("request_timeout", request_timeout)
 
     def act(self, client: AzureMLClient, context: Context) -> Result:
         """Score it."""
@@ -130,7 +138,7 @@ class AzureMLScoreOperator(AzureMLBaseOperator):
         url = self.publish_page(context, endpoint_page(self.endpoint_name))
         try:
             answer = client.endpoints.score(
-                self.endpoint_name, self.data, deployment=self.deployment_name, timeout=self.timeout
+                self.endpoint_name, self.data, deployment=self.deployment_name, timeout=self.request_timeout
             )
         except ServiceError as error:  # it says no more than "check the logs"
             error.remedy = "\n".join(["", *self._logs(client)])

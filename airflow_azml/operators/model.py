@@ -70,11 +70,10 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
         """Register it, or adopt the version that an earlier try has registered."""
         from airflow_azml.client.artifacts import clean  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.models import Registration  # noqa: PLC0415 - likewise
-        from airflow_azml.client.names import check_model_name  # noqa: PLC0415 - likewise
         from airflow_azml.client.workspace import model_page  # noqa: PLC0415 - likewise
 
         registration = Registration(
-            name=check_model_name(self.model_name),
+            name=self.model_name,
             path=clean(self.model_path),
             key=task_key(context),
             version=self.model_version,
@@ -129,8 +128,7 @@ class AzureMLSetModelTagsOperator(AzureMLBaseOperator):
         """Set them."""
         from airflow_azml.client.workspace import model_page  # noqa: PLC0415 - not at parse time
 
-        version = str(self.model_version)
-        model = client.models.update(self.model_name, version, tags=self.tags, description=self.description)
+        model = client.models.update(self.model_name, self.model_version, tags=self.tags, description=self.description)
         url = self.publish_page(context, model_page(model.name, model.version))
         return {
             "model_name": model.name,
@@ -146,27 +144,37 @@ class AzureMLDeleteModelOperator(AzureMLBaseOperator):
     A version that is in use is not deleted: the task fails and says who uses it.
 
     :param model_name: the model.
-    :param model_version: the version; None, written in the DAG, deletes all versions.
+    :param model_version: the version; required unless `all_versions` is True.
+    :param all_versions: delete every version of the model. It cannot be templated, and no `model_version` may be given.
     """
 
     template_fields: Sequence[str] = (*AzureMLBaseOperator.template_fields, "model_name", "model_version")
 
-    def __init__(self, *, model_name: str, model_version: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, model_name: str, model_version: str | None = None, all_versions: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.model_name = model_name
         self.model_version = model_version
-        # Decided here: a template that renders to None, say of an XCom that is not there, must not delete everything.
-        self._all_versions = model_version is None
+        self.all_versions = all_versions
 
     def act(self, client: AzureMLClient, context: Context) -> Result:  # noqa: ARG002 - the base's signature
         """Delete it, or them."""
-        if self._all_versions:
+        from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - not at parse time
+
+        version = self.model_version
+        if not isinstance(self.all_versions, bool):
+            raise InputError("all_versions", self.all_versions, "must be True or False")
+        if self.all_versions and version is not None:
+            raise InputError("model_version", version, "must not be given with all_versions=True: remove one of them")
+        if self.all_versions:
             deleted = client.models.delete_all(self.model_name)
             if not deleted:
                 client.routing.require()
             return {"model_name": self.model_name, "deleted_versions": list(deleted), "deleted": bool(deleted)}
-        version = str(self.model_version)
-        found = client.models.delete(self.model_name, "" if self.model_version is None else version)
+        if version is None:
+            raise InputError("model_version", rule="is required; only all_versions=True deletes every version")
+        found = client.models.delete(self.model_name, version)
         if not found:
             client.routing.require()
         return {"model_name": self.model_name, "model_version": version, "deleted": found}

@@ -79,9 +79,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     def submit(self, client: AzureMLClient, context: Context) -> Target:
         """Adopt the run of this attempt, or start it."""
         from airflow_azml.client.files.bundle import Bundle  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.names import check_experiment_name  # noqa: PLC0415 - likewise
 
-        check_experiment_name(self.experiment_name)
         definition = self._checked_definition(context)
         bundle = Bundle(
             beside_dag(context, self.source_directory),
@@ -123,14 +121,16 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
 
     def _checked_definition(self, context: Context) -> dict[str, Any]:
         from airflow_azml.client.definitions import run_definition  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.names import check_compute_name  # noqa: PLC0415 - likewise
         from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - likewise
 
         field = "run_definition"
         definition = run_definition(self.definition(self.run_definition, context, field), field)
         configuration: dict[str, Any] = definition["configuration"]
         configuration["target"] = self.compute_name or configuration.get("target")
-        if not configuration["target"]:
+        if configuration["target"] is None:
             raise InputError("compute_name", rule="is required, here or as the run definition's target")
+        check_compute_name(configuration["target"], f"{field}.configuration.target")
         if self.timeout is not None and self.cancel_on_kill:
             configuration.setdefault("maxRunDurationSeconds", math.ceil(self.timeout) + GRACE)
         return definition

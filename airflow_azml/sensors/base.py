@@ -48,15 +48,16 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
         end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
-        if poke_interval is None:
-            poke_interval = 60.0 if kwargs.get("mode") == "reschedule" else 5.0
-        super().__init__(poke_interval=poke_interval, **kwargs)
+        super().__init__(poke_interval=60.0 if poke_interval is None else poke_interval, **kwargs)
+        if poke_interval is None and self.mode != "reschedule":  # only now the mode in default_args is known
+            self.poke_interval = 5.0
         self.azureml_conn_id = azureml_conn_id
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
         self._follower: LogFollower | None = None
         self._watch: Watch | None = None
-        self._killed = False
+        self._killed = self._defers = False
+        self._started = 0.0
 
     def target(self) -> Target:
         """Return what is waited for."""
@@ -70,11 +71,12 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
         )
 
         with self.at_work():
+            self.check_names()
             if self.cancel_on_kill:
                 self._claim = Claim(context["ti"])
             self.publish(context, self.target())
-            if default_deferrable() if self.deferrable is None else self.deferrable:
-                return self._defer(context)
+            self._started = time.time()
+            self._defers = default_deferrable() if self.deferrable is None else self.deferrable
             try:
                 return super().execute(context)
             except (AirflowSensorTimeout, AirflowSkipException) as error:
@@ -100,6 +102,19 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
                 raise AirflowSensorTimeout(overdue(self.client, target, decision.limit, decision.observation))
             return self._judge(target, decision).xcom_value
 
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the triggerer; `never_fail` holds for our own errors, as it does in the other modes."""
+        from airflow.providers.common.compat.sdk import AirflowSkipException  # noqa: PLC0415 - not at parse time
+
+        from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - likewise
+
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AzureMLError as error:
+            if self.never_fail:
+                raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
+            raise
+
     def on_kill(self) -> None:
         """Cancel the run, if that is wanted: Airflow is killing the task, or its time is over."""
         self._killed = True
@@ -107,7 +122,13 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
             self.end(self.target())
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - Airflow's signature
-        """Look once."""
+        """Look once; a deferrable sensor then waits in the triggerer."""
+        found = self._look()
+        if self._defers and not found.is_done:
+            self._defer()
+        return found
+
+    def _look(self) -> PokeReturnValue:
         from airflow.providers.common.compat.sdk import AirflowException  # noqa: PLC0415 - not at parse time
 
         from airflow_azml.client.lifecycle import Policy, Watch  # noqa: PLC0415 - likewise
@@ -126,32 +147,18 @@ class AzureMLBaseSensor(AzureMLTask, BaseSensorOperator):
             self.log.info("%s is %s", target, decision.observation.status or "not known: no usable answer")
             return self._judge(target, decision)
 
-    def _defer(self, context: Context) -> Any:
-        from airflow.providers.common.compat.sdk import (  # noqa: PLC0415 - not at parse time
-            AirflowFailException,
-            AirflowSkipException,
-        )
+    def _defer(self) -> None:
+        from airflow_azml.client.lifecycle import Policy  # noqa: PLC0415 - not at parse time
 
-        from airflow_azml.client.lifecycle import Policy  # noqa: PLC0415 - likewise
-
-        started = time.time()
-        try:
-            first = self.poke(context)
-        except AirflowFailException as error:
-            if self.soft_fail:  # as Airflow does in the other modes
-                raise AirflowSkipException("Skipping due to soft_fail is set to True.") from error
-            raise
-        if first.is_done:
-            return first.xcom_value
         trigger = self.trigger(
             self.target(),
             Policy(self.poke_interval, least(self.timeout, self.execution_limit)),
-            started,
+            self._started,
             cancel_on_kill=self.cancel_on_kill,
             log=self._follower and self._follower.position,
             end_task=self.end_from_trigger and self.do_xcom_push and not self.outlets,
         )
-        return self.defer(trigger=trigger, method_name="execute_complete")
+        self.defer(trigger=trigger, method_name="execute_complete")
 
     def _judge(self, target: Target, decision: Decision) -> PokeReturnValue:
         from airflow_azml.client.targets import explain  # noqa: PLC0415 - likewise

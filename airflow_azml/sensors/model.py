@@ -30,5 +30,4 @@ class AzureMLWaitForModelSensor(AzureMLBaseSensor):
         """Return the version."""
         from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
 
-        version = "" if self.model_version is None else str(self.model_version)
-        return Target(Kind.MODEL, self.model_name, parent=version, goal=Goal.PRESENT)
+        return Target(Kind.MODEL, self.model_name, parent=self.model_version or "", goal=Goal.PRESENT)

@@ -70,18 +70,22 @@ def test_outputs_are_downloaded(services: Services, client: Any, tmp_path: Path)
     assert len(model.read_bytes()) > 1000
 
 
-def test_the_clean_up_keeps_the_newest_versions_and_what_is_to_be_kept(services: Services, client: Any) -> None:
-    """Only versions beyond the newest ones and endpoints that are old and not marked are deleted."""
+def test_the_clean_up_deletes_old_versions_and_marked_endpoints_only(services: Services, client: Any) -> None:
+    """By default nothing; else versions beyond the newest ones, and endpoints with both prefix and tag."""
     run = next(run for run in client.runs.list("machine-failure") if run.status == "Completed")
     for number in range(4):
         client.models.register(run, registration("to-clean", str(number)))
-    client.endpoints.ensure("old-one", {"properties": {"authMode": "Key"}})
-    client.endpoints.ensure("kept-one", {"properties": {"authMode": "Key"}, "tags": {"keep": "true"}})
+    client.endpoints.ensure("tmp-one", {"properties": {"authMode": "Key"}, "tags": {"temporary": "true"}})
+    client.endpoints.ensure("tmp-kept", {"properties": {"authMode": "Key"}})
     wait_until(lambda: all(endpoint.provisioning_state == "Succeeded" for endpoint in client.endpoints.list()))
-    run_dag(services, "azureml_cleanup", models=["to-clean"], keep_versions=2, keep_days=0)
+    chosen = {"models": ["to-clean"], "keep_versions": 2, "keep_days": 0}
+    run_dag(services, "azureml_cleanup", **chosen)
+    assert len(list(client.models.list("to-clean"))) == 4
+    assert len(list(client.endpoints.list())) == 2
+    run_dag(services, "azureml_cleanup", **chosen, dry_run=False)
     assert [model.version for model in client.models.list("to-clean")] == ["4", "3"]
-    assert [endpoint.name for endpoint in client.endpoints.list()] == ["kept-one"]
-    client.endpoints.delete("kept-one")  # the next tests look whether anything is left
+    assert [endpoint.name for endpoint in client.endpoints.list()] == ["tmp-kept"]
+    client.endpoints.delete("tmp-kept")  # the next tests look whether anything is left
     wait_until(lambda: not list(client.endpoints.list()))
 
 

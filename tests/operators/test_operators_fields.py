@@ -3,66 +3,23 @@
 from __future__ import annotations
 
 import inspect
+from datetime import timedelta
 
 import pytest
-from airflow.sdk import BaseOperator, BaseSensorOperator
+from airflow.sdk import DAG, BaseOperator, BaseSensorOperator
+from operator_classes import CLASSES, required
 
-from airflow_azml.operators.artifact import AzureMLDownloadRunOutputsOperator
 from airflow_azml.operators.base import AzureMLBaseOperator
-from airflow_azml.operators.compute import (
-    AzureMLCreateComputeOperator,
-    AzureMLDeleteComputeOperator,
-    AzureMLStartComputeOperator,
-    AzureMLStopComputeOperator,
-)
-from airflow_azml.operators.deployment import (
-    AzureMLCreateOnlineDeploymentOperator,
-    AzureMLDeleteOnlineDeploymentOperator,
-)
-from airflow_azml.operators.endpoint import (
-    AzureMLCreateOnlineEndpointOperator,
-    AzureMLDeleteOnlineEndpointOperator,
-    AzureMLScoreOperator,
-    AzureMLSetOnlineTrafficOperator,
-)
-from airflow_azml.operators.model import (
-    AzureMLDeleteModelOperator,
-    AzureMLRegisterModelOperator,
-    AzureMLSetModelTagsOperator,
-)
-from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
-from airflow_azml.sensors.compute import AzureMLWaitForComputeSensor
-from airflow_azml.sensors.endpoint import AzureMLWaitForOnlineEndpointSensor
-from airflow_azml.sensors.model import AzureMLWaitForModelSensor
+from airflow_azml.operators.compute import AzureMLDeleteComputeOperator
+from airflow_azml.operators.endpoint import AzureMLScoreOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
 
-CLASSES = [
-    AzureMLCreateComputeOperator,
-    AzureMLDeleteComputeOperator,
-    AzureMLStartRunOperator,
-    AzureMLCancelRunOperator,
-    AzureMLStartComputeOperator,
-    AzureMLStopComputeOperator,
-    AzureMLDownloadRunOutputsOperator,
-    AzureMLSetModelTagsOperator,
-    AzureMLWaitForComputeSensor,
-    AzureMLWaitForModelSensor,
-    AzureMLWaitForOnlineEndpointSensor,
-    AzureMLWaitForRunSensor,
-    AzureMLRegisterModelOperator,
-    AzureMLDeleteModelOperator,
-    AzureMLCreateOnlineEndpointOperator,
-    AzureMLCreateOnlineDeploymentOperator,
-    AzureMLSetOnlineTrafficOperator,
-    AzureMLScoreOperator,
-    AzureMLDeleteOnlineDeploymentOperator,
-    AzureMLDeleteOnlineEndpointOperator,
-]
 # How a task behaves, and not what it is about: fixed when the DAG is written.
 BEHAVIOUR = {
     *("wait_for_completion", "deferrable", "poll_interval", "poke_interval", "timeout", "on_kill"),
     *("max_files", "max_bytes"),
-    *("queue_timeout", "stream_logs", "end_from_trigger"),
+    *("queue_timeout", "request_timeout", "stream_logs", "end_from_trigger"),
+    "all_versions",  # a template renders to text, and the text "False" is true
 }
 
 
@@ -71,13 +28,6 @@ def parameters(operator):
     ours = [cls for cls in operator.__mro__ if cls.__module__.startswith("airflow_azml") and "__init__" in vars(cls)]
     every = [inspect.signature(vars(cls)["__init__"]).parameters.values() for cls in ours]
     return {one.name for some in every for one in some if one.kind is not one.VAR_KEYWORD} - {"self"}
-
-
-def required(operator):
-    signature = inspect.signature(operator.__init__)
-    return [
-        one.name for one in signature.parameters.values() if one.kind is one.KEYWORD_ONLY and one.default is one.empty
-    ]
 
 
 @pytest.mark.parametrize("operator", CLASSES)
@@ -144,3 +94,30 @@ def test_looks_are_frequent_where_they_are_cheap():
     assert AzureMLWaitForRunSensor(**wait, mode="reschedule").poke_interval == 60
     assert AzureMLWaitForRunSensor(**wait, mode="reschedule", poke_interval=7).poke_interval == 7
     assert AzureMLDeleteComputeOperator(task_id="t", compute_name="c").poll_interval == 5
+
+
+def test_defaults_of_a_dag_mean_the_same_as_the_sensors_own():
+    """`mode` from `default_args` counts for how often the sensor looks."""
+    with DAG("d", schedule=None, default_args={"mode": "reschedule"}):
+        sensor = AzureMLWaitForRunSensor(task_id="t", run_id="r")
+    assert (sensor.mode, sensor.poke_interval) == ("reschedule", 60)
+    with DAG("e", schedule=None, default_args={"poke_interval": 7, "mode": "reschedule"}):
+        assert AzureMLWaitForRunSensor(task_id="t", run_id="r").poke_interval == 7
+        assert (
+            AzureMLWaitForRunSensor(
+                task_id="u", run_id="r", mode="poke", poke_interval=timedelta(seconds=9)
+            ).poke_interval
+            == 9
+        )
+
+
+def test_a_timeout_in_the_defaults_of_a_dag_is_not_that_of_a_request():
+    """It is for tasks that wait; a request to a model has `request_timeout`, seconds or a timedelta."""
+    with DAG("d", schedule=None, default_args={"timeout": timedelta(hours=4)}):
+        score = AzureMLScoreOperator(task_id="t", endpoint_name="shop", data={})
+        assert score.request_timeout == 90
+        assert AzureMLDeleteComputeOperator(task_id="u", compute_name="cpu").timeout == 4 * 3600
+        own = {"endpoint_name": "shop", "data": {}, "request_timeout": timedelta(seconds=30)}
+        assert AzureMLScoreOperator(task_id="v", **own).request_timeout == 30
+        with pytest.raises(ValueError, match="request_timeout 0: must be seconds above 0"):
+            AzureMLScoreOperator(task_id="w", endpoint_name="shop", data={}, request_timeout=0)

@@ -150,17 +150,18 @@ def test_tags_of_a_model_are_set(airflow, emulator, model, monkeypatch, api):
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
 def test_all_versions_of_a_model_are_deleted(airflow, emulator, model, monkeypatch, api):
-    """With no version written in the DAG; again is fine, and says that there was nothing."""
+    """Only with `all_versions=True`; again is fine, and says that there was nothing."""
     monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection(api=api))
-    results = [airflow.run(AzureMLDeleteModelOperator, model_name=model).result for _ in range(2)]
+    fields = {"model_name": model, "all_versions": True}
+    results = [airflow.run(AzureMLDeleteModelOperator, **fields).result for _ in range(2)]
     assert [result["deleted_versions"] for result in results] == [["2", "1"], []]
 
 
 def test_a_version_that_renders_to_nothing_deletes_nothing(airflow, emulator, model):
-    """A template of an XCom that is not there must not mean every version."""
-    for version in ("", "{{ none }}"):
+    """A template of an XCom that is not there must not mean every version, and neither may None."""
+    for version in ("", "{{ none }}", None):
         outcome = airflow.run(AzureMLDeleteModelOperator, model_name=model, model_version=version)
-        assert outcome.state == "failed" or outcome.result["deleted"] is False
+        assert isinstance(outcome.error, AirflowFailException)
     assert len(emulator.arm("GET", f"/models/{model}/versions").json()["value"]) == 2
 
 
