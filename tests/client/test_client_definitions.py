@@ -9,6 +9,7 @@ import pytest
 
 from airflow_azml.client import names
 from airflow_azml.client.definitions import load, run_definition
+from airflow_azml.client.service import path_of
 from airflow_azml.client.transport.errors import InputError
 
 CONFIGURATION = {"script": "train.py", "arguments": [1, "--x"], "framework": "python", "communicator": None}
@@ -172,3 +173,11 @@ def test_deterministic_ids():
         made = names.deterministic_id(slug, "i")
         assert names.check_run_id(made) == names.check_experiment_name(made)
         assert len(made) <= 100
+
+
+def test_an_address_never_loses_a_level():
+    """A client drops `..` from an address: the name of one thing would reach the thing above it."""
+    for name in ("", " ", ".", "..", None):
+        with pytest.raises(InputError, match="must be the name of one thing"):
+            path_of(("computes", name))
+    assert path_of(("models", "a/b", "...")) == "/models/a%2Fb/..."

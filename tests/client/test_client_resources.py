@@ -474,7 +474,7 @@ def test_traffic_is_put_with_the_whole_endpoint(client, requests_mock):
     assert body["sku"] == {"name": "x"}
 
 
-@pytest.mark.parametrize("traffic", [{"a": 50}, {"a": 101, "b": -1}, {"a": 99.5, "b": 0.5}])
+@pytest.mark.parametrize("traffic", [{"blue": 50}, {"blue": 101, "red": -1}, {"blue": 99.5, "red": 0.5}])
 def test_traffic_must_make_a_whole(client, requests_mock, traffic):
     """Said before anything is sent."""
     with pytest.raises(errors.InputError, match="add up to 100"):
