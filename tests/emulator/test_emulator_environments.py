@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
-from airflow_azml.emulator.process.venvs import EnvironmentBuildError, VenvCache, masked, requirements
+from airflow_azml.emulator.process.conda import EnvironmentBuildError, Requirements
+from airflow_azml.emulator.process.venvs import VenvCache, masked
 
 
 def wheel_source(folder, name="tinything", version="1.0"):
@@ -22,22 +22,6 @@ def wheel_source(folder, name="tinything", version="1.0"):
     return package
 
 
-def test_pip_packages_are_read_and_the_rest_is_named():
-    """Conda channels and another Python are named; this Python and pip itself are no trouble."""
-    this = f"{sys.version_info.major}.{sys.version_info.minor}"
-    conda = {"dependencies": [f"python={this}", "pip", "numpy=1.2", {"pip": ["a==1", "b"]}]}
-    assert requirements(conda) == (["a==1", "b"], [requirements({"dependencies": ["numpy=1.2"]})[1][0]])
-    assert "numpy=1.2" in requirements(conda)[1][0]
-    assert "python=2.7" in requirements({"dependencies": ["python=2.7"]})[1][0]
-    assert requirements({"dependencies": ["python>=2"]})[0] == []
-
-
-@pytest.mark.parametrize("conda", [None, [], {}, {"dependencies": None}, {"dependencies": "x"}, {"dependencies": [{}]}])
-def test_a_specification_without_packages_asks_for_nothing(conda):
-    """Odd or empty specifications are an empty list, not an error."""
-    assert requirements(conda) == ([], [])
-
-
 def test_a_password_in_an_index_url_is_hidden():
     """What is logged names the host of an index, never its credentials."""
     assert masked("--index-url https://me:secret@host/simple") == "--index-url https://***@host/simple"
@@ -48,7 +32,10 @@ def test_an_environment_is_built_once_and_has_its_packages(tmp_path):
     lines, pythons = [], []
     cache = VenvCache(tmp_path / "environments")
     package = str(wheel_source(tmp_path))
-    threads = [threading.Thread(target=lambda: pythons.append(cache.ensure([package], lines.append))) for _ in "ab"]
+    threads = [
+        threading.Thread(target=lambda: pythons.append(cache.ensure(Requirements((package,)), lines.append)))
+        for _ in "ab"
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -64,7 +51,7 @@ def test_a_failed_build_says_why_and_leaves_nothing(tmp_path):
     cache = VenvCache(tmp_path / "environments")
     for _ in range(2):
         with pytest.raises(EnvironmentBuildError, match="no-such-folder"):
-            cache.ensure([str(tmp_path / "no-such-folder")], lambda _: None)
+            cache.ensure(Requirements((str(tmp_path / "no-such-folder"),)), lambda _: None)
     assert list((tmp_path / "environments").iterdir()) == []
 
 
@@ -78,7 +65,7 @@ def test_stopping_ends_a_build(tmp_path):
 
     def build() -> None:
         try:
-            cache.ensure([str(package)], lambda _: None)
+            cache.ensure(Requirements((str(package),)), lambda _: None)
         except EnvironmentBuildError as error:
             errors.append(error)
 

@@ -306,14 +306,14 @@ def test_a_damaged_project_fails_the_run(client):
 
 def test_a_run_finds_its_environment(client):
     """Without user-managed dependencies the script runs in a virtual environment; what is not honoured is logged."""
-    conda = {"dependencies": ["python=2.7", "numpy", {"pip": []}]}
+    conda = {"dependencies": ["python=2.7", "cudatoolkit", {"pip": []}]}
     environment = {"python": {"condaDependencies": conda}, "docker": {"baseImage": "mcr/x"}}
     script = "import sys; print(sys.prefix != sys.base_prefix, sys.prefix)"
     run_id = client.start(script, environment=environment)
     assert client.wait(run_id)["status"] == "Completed"
     log = client.log(run_id)
     assert f"True {client.emulator.data}/environments/" in log
-    assert all(word in log for word in ("python=2.7", "numpy", "mcr/x"))
+    assert all(word in log for word in ("python=2.7", "cudatoolkit", "mcr/x"))
     assert "azureml-logs/20_image_build_log.txt" in client.details(run_id)["logFiles"]
 
 
@@ -332,12 +332,44 @@ def test_a_user_may_name_the_interpreter(client, tmp_path):
 
 def test_an_environment_may_be_named_only(client):
     """A registered environment is found by its name: its conda file decides, as if it stood in the definition."""
-    conda = "dependencies: [oddity, {pip: []}]"
+    conda = "dependencies: [cudatoolkit, {pip: []}]"
     body = {"properties": {"image": "mcr/x", "condaFile": conda}}
-    assert client.emulator.arm("PUT", "/environments/named/versions/1", json=body).ok
-    run_id = client.start("print('ran')", environment={"name": "named"})
-    assert client.wait(run_id)["status"] == "Completed"
-    assert "oddity" in client.log(run_id)
+    answer = client.emulator.arm("PUT", "/environments/named/versions/1", json=body)
+    for environment in ({"name": "named"}, {"name": "named", "version": "1"}, {"assetId": answer.json()["id"]}):
+        run_id = client.start("print('ran')", environment=environment)
+        assert client.wait(run_id)["status"] == "Completed"
+        assert "cudatoolkit" in client.log(run_id)
+
+
+def test_conda_dependencies_may_lie_in_a_file_of_the_project(client):
+    """`condaDependenciesFile` is read from the project; the run fails by name when it is not there."""
+    project = zipped({"main.py": "print('ran')", "deps/conda.yml": "dependencies: [cudatoolkit]"})
+    for file, status in (("deps/conda.yml", "Completed"), ("absent.yml", "Failed")):
+        environment = {"python": {"condaDependenciesFile": file}}
+        run = client.wait(client.start("", zip_bytes=project, environment=environment))
+        assert run["status"] == status
+    assert "absent.yml" in run["error"]["error"]["message"]
+
+
+def test_a_conda_package_that_nobody_knows_fails_the_run(client):
+    """A typo in a conda package's name fails here as it does on Azure, and the error names it."""
+    environment = {"python": {"condaDependencies": {"dependencies": ["numpyy=1.0"]}}}
+    run = client.wait(client.start("print('ran')", environment=environment))
+    assert run["status"] == "Failed"
+    assert "numpyy=1.0" in run["error"]["error"]["message"]
+
+
+def test_a_definition_names_and_classifies_its_run(client):
+    """`jobName` becomes the display name, `runType` the source that the run's properties tell."""
+    definition = {"configuration": {"jobName": "My job", "script": "main.py", "target": "cpu"}, "runType": "pipeline"}
+    definition["configuration"]["environment"] = {"python": {"userManagedDependencies": True}}
+    files = {"runDefinitionFile": json.dumps(definition), "projectZipFile": zipped({"main.py": ""})}
+    path = f"{EXECUTION}/experiments/exp/startrun"
+    run_id = client.emulator.call("POST", path, files={name: (name, part) for name, part in files.items()}).json()[
+        "runId"
+    ]
+    run = client.get(run_id)
+    assert (run["displayName"], run["properties"]["azureml.runsource"]) == ("My job", "pipeline")
 
 
 def test_an_environment_that_cannot_be_built_fails_the_run(client):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.emulator.endpoints.containers import LOG, PROCESS, Container, end_leftover
 from airflow_azml.emulator.endpoints.images import ImageBuildError
 from airflow_azml.emulator.http.faults import Fault
-from airflow_azml.emulator.process.venvs import EnvironmentBuildError
+from airflow_azml.emulator.process.conda import EnvironmentBuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

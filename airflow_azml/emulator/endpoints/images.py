@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.assets import versioned
 from airflow_azml.emulator.http import arm_resources
-from airflow_azml.emulator.process.venvs import requirements
+from airflow_azml.emulator.process import conda
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -126,13 +126,16 @@ class Images:
 
     def _python(self, spec: dict[str, Any], log: Log) -> Path:
         environment = self._environments.resolve(spec["environmentId"])["spec"]
-        packages, unmet = requirements(versioned.conda_specification(environment))
+        wanted = conda.read(versioned.conda_specification(environment))
+        unmet = []
         if environment["image"]:
             unmet.append(f"the image '{environment['image']}' is not used: there are no containers here.")
         if environment["build"]:
             unmet.append("the Dockerfile is not built: there are no containers here.")
         if spec["modelMountPath"]:
             unmet.append(f"the model is not mounted at '{spec['modelMountPath']}': read AZUREML_MODEL_DIR.")
+        for sentence in wanted.notes:
+            log(sentence)
         for sentence in unmet:
             log(f"Not honoured: {sentence}")
-        return self._venvs.ensure(packages, log)
+        return self._venvs.ensure(wanted, log)

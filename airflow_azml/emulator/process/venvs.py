@@ -1,7 +1,6 @@
-"""Environments on this machine: a virtual environment per set of pip packages, built once and kept.
+"""Environments on this machine: one per set of packages, built once and kept.
 
-What only conda or docker could give (a Python version, conda channels, an image) cannot be had here; `requirements`
-names it, so that the log of the run or deployment can say so.
+They are virtual environments, with packages of PyPI, or those that an installed conda makes (process/conda.py).
 """
 
 from __future__ import annotations
@@ -17,42 +16,22 @@ import threading
 import uuid
 from collections import defaultdict
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from airflow_azml.emulator.process import conda
+from airflow_azml.emulator.process.conda import EnvironmentBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
+
+    from airflow_azml.emulator.process.conda import Requirements
 
 LAST_LINES = 20  # of the installer's output, quoted in the error
 
 
-class EnvironmentBuildError(Exception):
-    """The environment could not be built; the message ends with what the installer said last."""
-
-
-def requirements(conda: Any) -> tuple[list[str], list[str]]:
-    """Read a conda specification: the pip packages, and a sentence for each thing that cannot be honoured."""
-    pip: list[str] = []
-    unmet: list[str] = []
-    dependencies = conda.get("dependencies") if isinstance(conda, dict) else None
-    for entry in dependencies if isinstance(dependencies, list) else []:
-        if isinstance(entry, dict):
-            pip += [str(package) for package in entry.get("pip") or []]
-        elif re.split(r"[=<>!~ ]", str(entry))[0] == "python":
-            if not _is_this_python(str(entry)):
-                unmet.append(f"conda asks for '{entry}': this is Python {sys.version.split()[0]}.")
-        elif re.split(r"[=<>!~ ]", str(entry))[0] != "pip":
-            unmet.append(f"conda package '{entry}' is not installed: name it under pip if the script needs it.")
-    return pip, unmet
-
-
-def _is_this_python(entry: str) -> bool:
-    versions = re.findall(r"[\d.]+", entry)
-    return not versions or f"{sys.version.split()[0]}.".startswith(f"{versions[0].rstrip('.')}.")
-
-
 class VenvCache:
-    """Virtual environments, one for each set of pip packages.
+    """The environments, one for each set of packages.
 
     :param root: folder that holds them.
     """
@@ -65,22 +44,22 @@ class VenvCache:
         self._guard = threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
 
-    def ensure(self, packages: Iterable[str], log: Callable[[str], None]) -> Path:
+    def ensure(self, wanted: Requirements, log: Callable[[str], None]) -> Path:
         """Return the Python of an environment with these packages; build it first if nobody has.
 
-        :param packages: lines as of a requirements file.
         :param log: takes lines about the progress.
 
         Raises EnvironmentBuildError.
         """
-        wanted = sorted({package.strip() for package in packages if package.strip()})
-        name = hashlib.sha256("\n".join([sys.version, sys.executable, *wanted]).encode()).hexdigest()[:16]
+        packages = sorted({package.strip() for package in wanted.packages if package.strip()})
+        known_by = [sys.version, sys.executable, wanted.conda, *packages]
+        name = hashlib.sha256("\n".join(known_by).encode()).hexdigest()[:16]
         with self._guard:
             lock = self._locks[name]
         with lock:
             link = self._root / name
             if not (link / "bin" / "python").exists():
-                self._build(link, wanted, log)
+                self._build(link, packages, wanted.conda, log)
             return link / "bin" / "python"
 
     def stop(self) -> None:
@@ -91,16 +70,21 @@ class VenvCache:
                 with suppress(ProcessLookupError):
                     os.killpg(builder.pid, signal.SIGKILL)
 
-    def _build(self, link: Path, packages: list[str], log: Callable[[str], None]) -> None:
+    def _build(self, link: Path, packages: list[str], specification: str, log: Callable[[str], None]) -> None:
         """Build under a name that nobody else uses, then publish it: a killed builder leaves nothing half done."""
         folder = self._root / f"{link.name}-{uuid.uuid4().hex[:8]}"
-        log(masked(f"Building an environment with {', '.join(packages) or 'no packages'} ..."))
+        file = folder.with_suffix(".yml")
+        log(masked(f"Building an environment with {specification or ', '.join(packages) or 'no packages'} ..."))
         try:
-            for command in _commands(folder, packages):
+            if specification:
+                file.write_text(specification)
+            for command in [conda.command(folder, file)] if specification else _commands(folder, packages):
                 self._run(command, log)
         except EnvironmentBuildError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        finally:
+            file.unlink(missing_ok=True)
         temporary = folder.with_suffix(".link")
         temporary.symlink_to(folder.name)
         temporary.replace(link)

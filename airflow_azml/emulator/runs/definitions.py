@@ -6,10 +6,14 @@ The members are those of `RunDefinition` and `RunConfiguration` of the published
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.http.wire import pick, pick_object, pick_text
+from airflow_azml.emulator.runs import data
+
+if TYPE_CHECKING:
+    from airflow_azml.emulator.runs.data import Data
 
 FRAMEWORKS = ("python", "pytorch", "tensorflow", "cntk")
 MAX_NODES = 10_000
@@ -28,6 +32,7 @@ class RunSpec:
     :param environment: the environment's definition.
     :param variables: environment variables of the process.
     :param collected: folders of the project that are kept as artifacts.
+    :param data: what it finds in, or leaves in, datastores.
     """
 
     target: str
@@ -39,6 +44,7 @@ class RunSpec:
     environment: dict[str, Any]
     variables: dict[str, str]
     collected: tuple[str, ...]
+    data: tuple[Data, ...]
 
 
 def configuration_of(definition: dict[str, Any]) -> dict[str, Any]:
@@ -49,8 +55,8 @@ def configuration_of(definition: dict[str, Any]) -> dict[str, Any]:
     return {name[:1].lower() + name[1:]: value for name, value in configuration.items()}
 
 
-def read(configuration: dict[str, Any]) -> RunSpec:
-    """Read a run configuration; raise the service's 400 when a member is missing or of a wrong kind."""
+def read(configuration: dict[str, Any], run_id: str) -> RunSpec:
+    """Read the configuration of a run; raise the service's 400 when a member is missing or of a wrong kind."""
     _refuse_unsupported(configuration)
     command = pick(configuration, "command", default="")
     command = " ".join(map(str, command)) if isinstance(command, list) else str(command)
@@ -68,6 +74,7 @@ def read(configuration: dict[str, Any]) -> RunSpec:
         environment=environment,
         variables=_texts(environment, "environmentVariables") | _texts(configuration, "environmentVariables"),
         collected=_collected(configuration),
+        data=data.read(configuration, run_id),
     )
 
 

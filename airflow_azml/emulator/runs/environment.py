@@ -8,32 +8,62 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from airflow_azml.emulator.http.faults import Fault
-from airflow_azml.emulator.http.wire import pick
+from airflow_azml.emulator.assets.versioned import conda_specification
+from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.http.wire import pick, pick_text
 from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.process import conda
+from airflow_azml.emulator.process.conda import EnvironmentBuildError
 
 if TYPE_CHECKING:
     from airflow_azml.emulator.assets.versioned import Assets
+    from airflow_azml.emulator.kernel.store import Document
+    from airflow_azml.emulator.process.conda import Requirements
     from airflow_azml.emulator.runs.site import Site
 
 TOKEN_LIFETIME = 30 * 24 * 3600  # seconds: as long as the service lets a run take
 
 
-def conda_of(environment: dict[str, Any], registered: Assets) -> tuple[bool, Any, list[str]]:
-    """Read an environment definition.
+def definition_of(environment: dict[str, Any], registered: Assets) -> dict[str, Any]:
+    """Return an environment's definition; that of a registered one when it is only named.
 
-    :return: whether the user manages the packages, else the conda specification; and what cannot be honoured.
+    Raises the 400 or 404 of an environment that is not registered, and the 501 of one that needs Docker to build it.
     """
-    python = pick(environment, "python")
-    image = pick(environment, "docker", "baseImage")
+    if asset_id := pick_text(environment, "assetId", default=""):
+        return _of_version(registered.resolve(asset_id))
+    name = pick_text(environment, "name", default="")
+    if not name or pick(environment, "python") is not None or pick(environment, "docker") is not None:
+        return environment
+    version = str(pick(environment, "version", default=""))
+    found = [each for each in registered.versions(name) if version in {"", each["version"]}]
+    if not found:
+        message = f"Environment '{name}{version and f':{version}'}' is not registered in the workspace."
+        message += " The emulator has none of the curated environments." * name.casefold().startswith("azureml-")
+        raise bad_request(message, code="EnvironmentNotFound", target="environment")
+    return _of_version(found[0])
+
+
+def _of_version(version: Document) -> dict[str, Any]:
+    """Return the definition that a registered version stands for."""
+    if version["spec"]["build"]:
+        name = f"{version['name']}:{version['version']}"
+        raise Fault(501, "NotImplemented", f"The emulator builds no Dockerfile, as that of environment '{name}'.")
+    conda = conda_specification(version["spec"])
+    return {"docker": {"baseImage": version["spec"]["image"]}, "python": {"condaDependencies": conda}}
+
+
+def is_managed_by_user(environment: dict[str, Any]) -> bool:
+    """Tell whether the packages are the user's own affair."""
+    return pick(environment, "python", "userManagedDependencies") is True
+
+
+def notes_on(environment: dict[str, Any]) -> list[str]:
+    """Return a sentence for each thing that is replaced by what this machine has."""
+    image, named = pick(environment, "docker", "baseImage"), _interpreter(environment)
     notes = [f"docker image '{image}' is not used: the run is a process of this machine."] if image else []
-    if python is None and pick(environment, "name"):
-        return False, _registered(environment, registered), notes
-    if pick(python, "userManagedDependencies") is True:
-        named = _interpreter(environment)
-        missing = [f"interpreter '{named}' is not on this machine: the emulator's own is used."]
-        return True, None, notes + (missing if named.is_absolute() and not named.exists() else [])
-    return False, pick(python, "condaDependencies"), notes
+    if is_managed_by_user(environment) and named.is_absolute() and not named.exists():
+        notes.append(f"interpreter '{named}' is not on this machine: the emulator's own is used.")
+    return notes
 
 
 def interpreter_of(environment: dict[str, Any]) -> Path:
@@ -42,19 +72,28 @@ def interpreter_of(environment: dict[str, Any]) -> Path:
     return named if named.is_absolute() and named.exists() else Path(sys.executable)
 
 
+def requirements_of(environment: dict[str, Any], project: Path) -> Requirements:
+    """Return what an environment is built of. Raises EnvironmentBuildError.
+
+    :param project: folder that a file of conda dependencies lies in.
+    """
+    dependencies, file = pick(environment, "python", "condaDependencies"), _conda_file(environment)
+    if dependencies is None and file:
+        try:
+            dependencies = yaml.safe_load((project / file).read_bytes())
+        except (OSError, yaml.YAMLError) as error:
+            raise EnvironmentBuildError(
+                f"'condaDependenciesFile' {file} of the project cannot be read: {error}"
+            ) from error
+    return conda.read(dependencies)
+
+
+def _conda_file(environment: dict[str, Any]) -> str:
+    return pick_text(environment, "python", "condaDependenciesFile", default="")
+
+
 def _interpreter(environment: dict[str, Any]) -> Path:
     return Path(str(pick(environment, "python", "interpreterPath", default="python")))
-
-
-def _registered(environment: dict[str, Any], registered: Assets) -> Any:
-    """Return the conda file of a registered environment that a definition only names; None when there is none."""
-    name, version = str(pick(environment, "name")), pick(environment, "version")
-    versions = registered.versions(name)
-    found = [each for each in versions if version is None or each["version"] == str(version)]
-    try:
-        return yaml.safe_load(found[0]["spec"].get("condaFile") or "") if found else None
-    except (yaml.YAMLError, Fault):
-        return None
 
 
 def variables_of(site: Site, run_id: str, experiment: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.kernel.ticker import Ticker
-from airflow_azml.emulator.runs import outcomes
+from airflow_azml.emulator.runs import environment, outcomes
 from airflow_azml.emulator.runs.history import TERMINAL
 from airflow_azml.emulator.runs.worker import Interrupted, RunWorker
 
@@ -96,6 +96,7 @@ class Executor:
         :param members: further members of the Run.
         """
         self._check_compute(spec)
+        environment.definition_of(spec.environment, self._site.registered)
         work = {"sequence": self._store.next_number("work"), "compute": spec.target, "nodes": spec.node_count}
         work |= {"project": str(project) if project else "", "attempt": 1, "onNodes": False}
         members |= {"target": spec.target, "scriptName": spec.script}

@@ -10,22 +10,25 @@ import shutil
 import signal
 import threading
 import time
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.process.conda import EnvironmentBuildError
 from airflow_azml.emulator.process.groups import Attempt, ProcessGroup, base_environment
-from airflow_azml.emulator.process.venvs import EnvironmentBuildError, requirements
-from airflow_azml.emulator.runs import definitions, outcomes, projects
-from airflow_azml.emulator.runs.environment import conda_of, interpreter_of, variables_of
+from airflow_azml.emulator.runs import data, definitions, environment, outcomes, projects
+from airflow_azml.emulator.runs.data import UPLOAD, Data, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_azml.emulator.process.conda import Requirements
     from airflow_azml.emulator.runs.outcomes import Outcome
     from airflow_azml.emulator.runs.site import Site
 
+PROJECT = "wd"  # of the run's folder
 STREAM, BUILD_LOG = "user_logs/std_log.txt", "azureml-logs/20_image_build_log.txt"
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
@@ -56,12 +59,13 @@ class RunWorker:
         self._site, self.run_id = site, run_id
         self._folder = site.folder / run_id
         self._folder.mkdir(exist_ok=True)
+        self._project = self._folder / PROJECT
         run = site.runs.get(run_id)
         self._work: dict[str, Any] = run["work"]
         self.compute: str = self._work["compute"]
         self._experiment: str = run["experimentName"]
         self._attempt = Attempt(self._folder, self._work["attempt"])
-        self._spec = definitions.read(site.runs.definition(run))
+        self._spec = definitions.read(site.runs.definition(run), run_id)
         self._stopping = threading.Event()
         self._ending: Outcome | None = None
         if run["status"] == "CancelRequested":
@@ -109,47 +113,62 @@ class RunWorker:
             self.next_attempt()
         self._site.runs.advance(self.run_id, "Preparing")
         self._unpack()
+        paths = self._deliver()
         python = self._python()
         self._check()
-        variables = variables_of(self._site, self.run_id, self._experiment)
-        environment = {**base_environment(python), **variables, **self._spec.variables}
-        group = self._attempt.start(self._command(python), environment, self._log_file(STREAM))
+        variables = base_environment(python) | environment.variables_of(self._site, self.run_id, self._experiment)
+        variables |= data.variables(paths) | self._spec.variables
+        group = self._attempt.start(self._command(python, paths), variables, self._log_file(STREAM))
         self._note(started=time.time())
         self._site.runs.advance(self.run_id, "Running")
         return group
 
     def _unpack(self) -> None:
-        project = self._folder / "wd"
-        shutil.rmtree(project, ignore_errors=True)
-        project.mkdir(parents=True)
+        shutil.rmtree(self._project, ignore_errors=True)
+        self._project.mkdir(parents=True)
         try:
             if self._work["project"]:
-                projects.unpack(Path(self._work["project"]), project)
+                projects.unpack(Path(self._work["project"]), self._project)
         except Fault as error:
             raise Ended(outcomes.failed(error.code, error.message)) from error
         for name in ("outputs", "logs"):
-            (project / name).mkdir(exist_ok=True)
+            (self._project / name).mkdir(exist_ok=True)
 
-    def _command(self, python: Path) -> list[str]:
+    def _deliver(self) -> dict[Data, str]:
+        shutil.rmtree(self._folder / data.FOLDER, ignore_errors=True)
+        try:
+            return {each: data.deliver(each, self._site.blobs, self._folder, self._project) for each in self._spec.data}
+        except (DataError, Fault, OSError) as error:
+            raise Ended(outcomes.failed("DataNotDelivered", str(error))) from error
+
+    def _command(self, python: Path, paths: dict[Data, str]) -> list[str]:
         if self._spec.command:
-            return ["/bin/sh", "-c", self._spec.command]
-        return [str(python), self._spec.script, *self._spec.arguments]
+            return ["/bin/sh", "-c", data.expand(self._spec.command, paths)]
+        return [str(python), self._spec.script, *(data.expand(argument, paths) for argument in self._spec.arguments)]
 
     def _python(self) -> Path:
         """Return the Python of the run's environment; an environment may take minutes, so others can interrupt it."""
-        managed_by_user, conda, notes = conda_of(self._spec.environment, self._site.registered)
-        if not managed_by_user:
-            packages, unmet = requirements(conda)
-            notes += unmet
-        self._write(STREAM, *(f"[emulator] {note}" for note in notes))
-        if managed_by_user:
-            return interpreter_of(self._spec.environment)
-        build = _Build(lambda: self._site.environments.ensure(packages, lambda line: self._write(BUILD_LOG, line)))
-        while not build.done(self._site.tick):
+        try:
+            wanted = environment.definition_of(self._spec.environment, self._site.registered)
+            self._write(STREAM, *(f"[emulator] {note}" for note in environment.notes_on(wanted)))
+            if environment.is_managed_by_user(wanted):
+                return environment.interpreter_of(wanted)
+            return self._build(environment.requirements_of(wanted, self._project))
+        except (EnvironmentBuildError, Fault, OSError) as error:
+            message = f"The environment failed to build. {error}"
+            raise Ended(outcomes.failed("EnvironmentBuildFailed", message)) from error
+
+    def _build(self, requirements: Requirements) -> Path:
+        self._write(STREAM, *(f"[emulator] {note}" for note in requirements.notes))
+
+        def build() -> Path:
+            return self._site.environments.ensure(requirements, lambda line: self._write(BUILD_LOG, line))
+
+        building: Future[Path] = Future()
+        threading.Thread(target=_fulfil, args=(building, build), daemon=True).start()
+        while not wait([building], self._site.tick).done:
             self._check()
-        if build.error:
-            raise Ended(outcomes.failed("EnvironmentBuildFailed", f"The environment failed to build. {build.error}"))
-        return build.python
+        return building.result()
 
     def _check(self) -> None:
         if self._ending:
@@ -180,10 +199,12 @@ class RunWorker:
 
     def _keep(self) -> None:
         """Move what the run left into its artifacts; a file that cannot be one is named in the run's log."""
-        project = self._folder / "wd"
+        for each in (each for each in self._spec.data if each.mode == UPLOAD):
+            refused = data.upload(each, self._site.blobs, each.place(self._folder, self._project))
+            self._write(STREAM, *(f"[emulator] {sentence}" for sentence in refused))
         for name in self._spec.collected:
-            for file in _files_of(project, name):
-                path = file.relative_to(project).as_posix()
+            for file in _files_of(self._project, name):
+                path = file.relative_to(self._project).as_posix()
                 try:
                     self._site.blobs.commit(file, facts.ARTIFACT_CONTAINER, self._artifact(path))
                 except (Fault, OSError, UnicodeEncodeError) as error:
@@ -203,25 +224,11 @@ class RunWorker:
                 stream.writelines(f"{line}\n" for line in lines)
 
 
-class _Build:
-    """An environment being built in a thread, so that its waiter can give up waiting."""
-
-    def __init__(self, build: Callable[[], Path]) -> None:
-        self.python, self.error = Path(), ""
-        self._build = build
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def done(self, seconds: float) -> bool:
-        """Wait so long; tell whether the build has ended."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            self.python = self._build()
-        except (EnvironmentBuildError, OSError) as error:
-            self.error = str(error)
+def _fulfil(future: Future[Path], work: Callable[[], Path]) -> None:
+    try:
+        future.set_result(work())
+    except Exception as error:  # noqa: BLE001 - it is raised where the result is waited for
+        future.set_exception(error)
 
 
 def _files_of(project: Path, name: str) -> list[Path]:

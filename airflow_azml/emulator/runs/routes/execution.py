@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 
 from airflow_azml.emulator.http.access import REGIONAL, World
 from airflow_azml.emulator.http.faults import bad_request
-from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick, pick_text, read_json, router
-from airflow_azml.emulator.runs import definitions, projects
+from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick_text, read_json, router
+from airflow_azml.emulator.runs import definitions, members, projects
 
 MAX_DEFINITION = 10 << 20  # bytes
 
@@ -65,22 +65,30 @@ def _start(
     query: dict[str, str],
     definition: dict[str, Any],
     write_project: Callable[[Path], None],
-    **members: Any,
+    properties: dict[str, str] | None = None,
 ) -> dict[str, str]:
     run_id = query.get("runid") or f"{experiment[:200]}_{int(time.time())}_{uuid.uuid4().hex[:8]}"
     configuration = definitions.configuration_of(definition)
-    spec = definitions.read(configuration)
+    members.check(definition)
+    spec = definitions.read(configuration, run_id)
     project = world.executor.incoming / f"{uuid.uuid4().hex}.zip"
-    parent = pick(definition, "parentRunId")
-    if isinstance(parent, str) and parent:
-        members["parentRunId"] = parent
+    further = _members(definition, configuration, properties or {})
     try:
         write_project(project)
-        world.executor.submit(experiment, run_id, configuration, spec, project, **members)
+        world.executor.submit(experiment, run_id, configuration, spec, project, **further)
     except BaseException:  # whatever refused the run: its project is nobody's
         project.unlink(missing_ok=True)
         raise
     return {"runId": run_id}
+
+
+def _members(definition: dict[str, Any], configuration: dict[str, Any], properties: dict[str, str]) -> dict[str, Any]:
+    """Return the members of the Run that its definition sets."""
+    if source := pick_text(definition, "runType", default=""):
+        properties = {**properties, "azureml.runsource": source}
+    parent, name = pick_text(definition, "parentRunId", default=""), pick_text(configuration, "jobName", default="")
+    given = {"parentRunId": parent, "displayName": name, "properties": properties}
+    return {member: value for member, value in given.items() if value}
 
 
 def _definition(form: FormData) -> dict[str, Any]:
