@@ -73,4 +73,4 @@ class Codes(Service):
         asset = self.http.json(
             "PUT", url, operation="create code", params=versions.ASSETS, json={"properties": properties}
         )
-        return str(asset.get("id") or f"{self.workspace.arm_path}/codes/{name}/versions/1")
+        return str(asset.get("id") or f"{self.workspace.arm_id}/codes/{name}/versions/1")

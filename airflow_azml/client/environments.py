@@ -77,7 +77,7 @@ class Environments(Service):
         return Environment(
             name,
             version,
-            str(raw.get("id") or f"{self.workspace.arm_path}/environments/{name}/versions/{version}"),
+            str(raw.get("id") or f"{self.workspace.arm_id}/environments/{name}/versions/{version}"),
             raw,
         )
 

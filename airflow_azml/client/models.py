@@ -144,7 +144,7 @@ class Models(Service, ABC):
 
     def arm_id(self, model: Model) -> str:
         """Return the ARM id of a version, which deployments refer to; both registries are one behind ARM."""
-        return f"{self.workspace.arm_path}/models/{model.name}/versions/{model.version}"
+        return f"{self.workspace.arm_id}/models/{model.name}/versions/{model.version}"
 
     def delete_all(self, name: str) -> tuple[str, ...]:
         """Delete every version of a model and return which; ConflictError, after the others, for those in use."""

@@ -37,20 +37,25 @@ class Workspace:
     name: str
 
     @property
-    def arm_path(self) -> str:
-        """The workspace's ARM id, which is also a part of every regional path."""
-        subscription, group, name = (
-            quote(part, safe="") for part in (self.subscription_id, self.resource_group, self.name)
-        )
+    def arm_id(self) -> str:
+        """The workspace's ARM id, as it stands in JSON."""
         provider = "providers/Microsoft.MachineLearningServices"
-        return f"/subscriptions/{subscription}/resourceGroups/{group}/{provider}/workspaces/{name}"
+        group = f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+        return f"{group}/{provider}/workspaces/{self.name}"
+
+    @property
+    def arm_path(self) -> str:
+        """The same as a part of a URL: of ARM's, and of every regional path. A name never adds a level."""
+        names = (self.subscription_id, self.resource_group, self.name)
+        return Workspace(*(quote(name, safe="") for name in names)).arm_id
 
     def studio_url(self, page: str = "", *, studio: str = "https://ml.azure.com", tenant_id: str = "") -> str:
         """Return a link into Azure ML studio.
 
         :param page: path of the page, one of those that the functions below build; empty for the workspace's home.
         """
-        query = urlencode({"wsid": self.arm_path, **({"tid": tenant_id} if tenant_id else {})}, safe="/")
+        parameters = {"wsid": self.arm_id, **({"tid": tenant_id} if tenant_id else {})}
+        query = urlencode(parameters, safe="/", quote_via=quote)
         return f"{studio}{page or '/home'}?{query}"
 
 

@@ -79,7 +79,7 @@ class AzureMLHook(BaseHook):
         except AzureMLError as error:
             yield Step.failed("connection", error)
             return
-        yield Step("connection", ok=True, text=f"'{self.azureml_conn_id}' leads to {client.workspace.arm_path}")
+        yield Step("connection", ok=True, text=f"'{self.azureml_conn_id}' leads to {client.workspace.arm_id}")
         yield from walk(client)
 
     def test_connection(self) -> tuple[bool, str]:

@@ -118,7 +118,7 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
 
         spec = with_texts(self.definition(self.spec, context))
         properties: dict[str, Any] = {
-            "model": f"{client.workspace.arm_path}/models/{self.model_name}/versions/{self.model_version}",
+            "model": f"{client.workspace.arm_id}/models/{self.model_name}/versions/{self.model_version}",
             **({"instanceType": self.instance_type} if self.instance_type else {}),
             **spec.get("properties", {}),
         }

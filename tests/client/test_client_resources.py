@@ -8,7 +8,7 @@ import pytest
 from client_support import ARM, WS, regional
 
 from airflow_azml.client.history import Run
-from airflow_azml.client.models import MARKER, Registration
+from airflow_azml.client.models import MARKER, Model, Registration
 from airflow_azml.client.transport import errors
 from airflow_azml.client.transport.longrunning import Operation
 from airflow_azml.client.workspace import Workspace, compute_page, endpoint_page, model_page, run_page
@@ -95,6 +95,25 @@ def test_studio_links():
     )
     assert [compute_page("c"), endpoint_page("e")] == ["/compute/c/details", "/endpoints/realtime/e/detail"]
     assert workspace.studio_url() == f"https://ml.azure.com/home?wsid={WS}"
+
+
+def test_names_are_encoded_in_urls_and_nowhere_else(make_client, requests_mock):
+    """A group called "Instruktører (1)" is written so in ids, once encoded in URLs, and so in the links to studio."""
+    workspace = Workspace("s", "Instruktører (1)", "w")
+    encoded = WS.replace("/g/", "/Instrukt%C3%B8rer%20%281%29/")
+    assert workspace.arm_id == WS.replace("/g/", "/Instruktører (1)/")
+    assert workspace.arm_path == encoded
+    assert workspace.studio_url() == f"https://ml.azure.com/home?wsid={encoded}"
+    client = make_client()
+    client.environments.workspace = workspace
+    url = f"https://management.azure.com{encoded}/environments/e/versions/1"
+    requests_mock.get(url, json={"properties": {"image": "i"}})
+    made = client.environments.create("e", {"image": "i"}, version="1")
+    assert made.id == f"{workspace.arm_id}/environments/e/versions/1"
+    assert requests_mock.last_request.url.startswith(url)
+    client.models.workspace = workspace
+    model = Model("m", "1", "m:1", {}, {}, "", "", "", "", {})
+    assert client.models.arm_id(model) == f"{workspace.arm_id}/models/m/versions/1"
 
 
 def test_a_client_needs_a_known_api(make_client):
