@@ -55,6 +55,11 @@ def _field(label: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
 
 
+def _choice(label: str, description: str, default: str, *others: str) -> dict[str, Any]:
+    """Return a field with a fixed set of values, whose first is chosen already."""
+    return _field(label, description, enum=[default, *others, None], default=default)
+
+
 FIELD_BEHAVIOUR = {
     "hidden-fields": ["host", "port", "schema"],
     "relabeling": {"login": "Client ID", "password": "Client secret"},
@@ -66,21 +71,30 @@ CONNECTION_FIELDS = {
     "subscription_id": _field("Subscription ID", "Subscription of the workspace."),
     "resource_group": _field("Resource group", "Resource group of the workspace."),
     "workspace_name": _field("Workspace", "Name of the Azure Machine Learning workspace."),
-    "cloud": _field(
+    "cloud": _choice(
         "Cloud",
-        "AzureCloud unless the workspace is in a sovereign cloud; Custom for one named by the two URLs below.",
-        enum=["AzureCloud", "AzureUSGovernment", "AzureChinaCloud", "Custom", None],
+        "AzureCloud unless the workspace is in a sovereign cloud; Custom for one named by the URLs below.",
+        "AzureCloud",
+        "AzureUSGovernment",
+        "AzureChinaCloud",
+        "Custom",
     ),
-    "api": _field(
+    "api": _choice(
         "Model API",
         "v2 (Resource Manager) unless the workspace's models are kept by the classic model management (v1).",
-        enum=["v2", "v1", None],
+        "v2",
+        "v1",
     ),
-    "credential": _field(
+    "credential": _choice(
         "Credential",
-        "How to sign in. When empty: what is given below, else the client secret. A managed identity has to be chosen; "
-        "Client ID then names a user-assigned one.",
-        enum=["client_secret", "client_certificate", "workload_identity", "managed_identity", "token", None],
+        "How to sign in. auto: by the access token, certificate or federated token file that is given below, else by "
+        "the client secret. A managed identity has to be chosen; Client ID then names a user-assigned one.",
+        "auto",
+        "client_secret",
+        "client_certificate",
+        "workload_identity",
+        "managed_identity",
+        "token",
     ),
     "certificate": _field(
         "Certificate",
@@ -95,8 +109,17 @@ CONNECTION_FIELDS = {
     "token": _field("Access token", "A bearer token that somebody else got.", format="password"),
     "authority_url": _field("Login URL", "Cloud = Custom: the token authority, for example https://127.0.0.1:8743."),
     "resource_manager_url": _field("Resource Manager URL", "Cloud = Custom: where Resource Manager answers."),
+    "ml_audience": _field(
+        "Azure ML audience", "Cloud = Custom: audience of Azure ML's own tokens, if not the public cloud's."
+    ),
+    "studio_url": _field("Studio URL", "Cloud = Custom: where links to Azure ML studio lead, if not to ml.azure.com."),
     "trusted_hosts": _field(
         "Trusted hosts", "Cloud = Custom: further hosts that may be sent a token, separated by commas."
     ),
     "ca_bundle": _field("CA bundle", "Path of a PEM file with the authorities to trust, if not the system's."),
+    "namespace": _field(
+        "Namespace",
+        "Name of this Airflow, such as dev or prod, when several use the workspace. Runs are tagged with it. Before "
+        "Airflow 3.3 it alone keeps one Airflow from adopting another's runs.",
+    ),
 }

@@ -14,7 +14,6 @@ import pytest
 
 import airflow_azml
 from airflow_azml.hooks.azureml import AzureMLHook
-from airflow_azml.hooks.connection import FIELDS
 from airflow_azml.links.azureml import AzureMLStudioLink
 from airflow_azml.provider_info import CONNECTION_FIELDS, get_provider_info
 
@@ -77,4 +76,3 @@ def test_secrets_are_entered_unseen():
     """The form hides what is typed into a field that holds a secret."""
     hidden = {name for name, field in CONNECTION_FIELDS.items() if field["schema"].get("format") == "password"}
     assert hidden == {"token", "certificate"}
-    assert set(CONNECTION_FIELDS) <= FIELDS

@@ -1,7 +1,8 @@
 """Is the way to a workspace open, and if not: which hop fails, why, and what to do.
 
 The hops are those of every call: a token, Resource Manager, the workspace, its discovery, its regional API, its model
-registry. Each needs the one before, so the walk ends at the first that fails. Nothing is changed anywhere.
+registry. Each needs the one before, so the walk ends at the first that fails. Then follow the clock and what the
+credential may do, which do not need each other. Nothing is changed anywhere.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import binascii
 import json
 import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from airflow_azml.client import versions
+from airflow_azml.client.artifacts import ARTIFACT, ORIGIN
+from airflow_azml.client.runs import EXECUTION, METRIC
 from airflow_azml.client.transport.clouds import host_of
 from airflow_azml.client.transport.errors import AzureMLError, ConnectionFailedError, NotFoundError
 
@@ -22,8 +27,16 @@ if TYPE_CHECKING:
 
     from airflow_azml.client.azureml import AzureMLClient
 
+    Check = Callable[[AzureMLClient], str]
+
 _MANY = 100
 """Subscriptions that are looked at."""
+_SAME_TIME, _SKEW = 2, 300
+"""Seconds between two clocks that mean nothing, and seconds from which tokens are refused."""
+_NOBODY = "airflow-azml-doctor"
+"""An experiment, and a run in it, that do not exist."""
+_NO_RUN = (400, 404, 405, 409, 415, 422)
+"""What the service answers to who may ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +67,23 @@ class Step:
 
 
 def walk(client: AzureMLClient) -> Iterator[Step]:
-    """Yield the hops as they are made, the last of them the one that failed, if one did."""
+    """Yield the hops as they are made, and after an open way what else was checked."""
     for name, check in _HOPS:
-        started = time.monotonic()
-        try:
-            text = check(client)
-        except AzureMLError as error:
-            yield Step.failed(name, error, _remedy(error), time.monotonic() - started)
+        step = _step(name, check, client)
+        yield step
+        if not step.ok:
             return
-        yield Step(name, ok=True, text=text, seconds=time.monotonic() - started)
+    for name, check in _CHECKS:
+        yield _step(name, check, client)
+
+
+def _step(name: str, check: Check, client: AzureMLClient) -> Step:
+    started = time.monotonic()
+    try:
+        text = check(client)
+    except AzureMLError as error:
+        return Step.failed(name, error, _remedy(error), time.monotonic() - started)
+    return Step(name, ok=True, text=text, seconds=time.monotonic() - started)
 
 
 def _token(client: AzureMLClient) -> str:
@@ -113,13 +134,73 @@ def _models(client: AzureMLClient) -> str:
     )
 
 
-_HOPS: tuple[tuple[str, Callable[[AzureMLClient], str]], ...] = (
+def _clock(client: AzureMLClient) -> str:
+    before = time.time()
+    url = f"{client.cloud.arm}{client.workspace.arm_path}"
+    answer = client.transport.request("GET", url, operation="get workspace", params=versions.CLASSIC)
+    here, there = (before + time.time()) / 2, _date_of(answer.headers.get("Date", ""))
+    if there is None:
+        return "the service does not tell the time"
+    ahead = round(here - there)
+    if abs(ahead) <= _SAME_TIME:
+        return "this machine and the service agree on the time"
+    found = f"this machine's clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} the service's"
+    if abs(ahead) > _SKEW:
+        raise AzureMLError(found, remedy="Set the clock of this machine (NTP): tokens would be refused as not valid.")
+    return found
+
+
+def _date_of(text: str) -> float | None:
+    """Return the time of a Date header, which has whole seconds: half of one is added."""
+    try:
+        return parsedate_to_datetime(text).timestamp() + 0.5
+    except ValueError:
+        return None
+
+
+def _may(operation: str, method: str, url: str, client: AzureMLClient, **options: Any) -> str:
+    """Ask for something of a run that does not exist: who may not ask is refused before the run is looked for.
+
+    The request that would submit a run is empty, so that it can submit none.
+    """
+    answer = client.transport.request(method, url, operation=operation, allow=_NO_RUN, **options)
+    return f"allowed (the answer about a run that does not exist: HTTP {answer.status_code})"
+
+
+def _submit(client: AzureMLClient) -> str:
+    url = client.runs.regional(EXECUTION, "experiments", _NOBODY, "startrun")
+    return _may("submit a run", "POST", url, client, params={"runId": _NOBODY}, json={}, retry="never")
+
+
+def _cancel(client: AzureMLClient) -> str:
+    url = client.runs.regional(EXECUTION, "experiments", _NOBODY, "runId", _NOBODY, "cancel")
+    return _may("cancel a run", "POST", url, client)
+
+
+def _metrics(client: AzureMLClient) -> str:
+    url = client.runs.regional(METRIC, "runs", _NOBODY, "list")
+    return _may("list metrics", "POST", url, client, json={})
+
+
+def _artifacts(client: AzureMLClient) -> str:
+    url = client.runs.regional(ARTIFACT, "artifacts", ORIGIN, f"dcid.{_NOBODY}")
+    return _may("list artifacts", "GET", url, client)
+
+
+_HOPS: tuple[tuple[str, Check], ...] = (
     ("token", _token),
     ("Resource Manager", _resource_manager),
     ("workspace", _workspace),
     ("discovery", _discovery),
     ("regional API", _regional),
     ("models", _models),
+)
+_CHECKS: tuple[tuple[str, Check], ...] = (
+    ("clock", _clock),
+    ("submit", _submit),
+    ("cancel", _cancel),
+    ("metrics", _metrics),
+    ("artifacts", _artifacts),
 )
 
 

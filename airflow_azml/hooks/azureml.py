@@ -65,7 +65,7 @@ class AzureMLHook(BaseHook):
         return _client_of(connection, await aextra() if aextra else connection.extra_dejson)
 
     def diagnose(self) -> Iterator[Step]:
-        """Yield the hops on the way to the workspace, the last of them the one that failed, if one did."""
+        """Yield the hops on the way to the workspace, then what the credential may do there."""
         from airflow.providers.common.compat.sdk import AirflowNotFoundException  # noqa: PLC0415 - only here
 
         from airflow_azml.client.doctor import Step, walk  # noqa: PLC0415 - only when it is needed
@@ -85,8 +85,8 @@ class AzureMLHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Walk the hops on the way to the workspace; say which one failed and why, or what was found."""
         steps = list(self.diagnose())
-        if not steps[-1].ok:
-            return False, str(steps[-1])
+        if failed := [str(step) for step in steps if not step.ok]:
+            return False, "; ".join(failed)
         return True, "; ".join(f"{step.name}: {step.text}" for step in steps[1:])
 
 

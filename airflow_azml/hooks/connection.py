@@ -7,9 +7,14 @@ task and trigger of the process that uses the same settings, so that tokens and 
 
 from __future__ import annotations
 
+import difflib
+import logging
 import os
+import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +27,14 @@ if TYPE_CHECKING:
     from airflow_azml.client.transport.auth import TokenSource
     from airflow_azml.client.transport.clouds import Cloud
 
-WORKSPACE_FIELDS = ("subscription_id", "resource_group", "workspace_name")
+log = logging.getLogger(__name__)
+
+WORKSPACE_FIELDS = {
+    "subscription_id": "subscriptions",
+    "resource_group": "resourcegroups",
+    "workspace_name": "workspaces",
+}
+"""The fields that name the workspace, each with the word that stands before it in a resource id."""
 CUSTOM_CLOUD_FIELDS = ("authority_url", "resource_manager_url")
 MORE_CUSTOM_CLOUD_FIELDS = ("ml_audience", "studio_url", "trusted_hosts")
 CREDENTIALS: Mapping[str, tuple[str, ...]] = {
@@ -35,7 +47,10 @@ CREDENTIALS: Mapping[str, tuple[str, ...]] = {
 """The fields that each credential needs."""
 MSAL_CREDENTIALS = frozenset({"client_secret", "client_certificate", "workload_identity"})
 """Those that sign in at `authority_url`."""
+AUTO = "auto"
+"""Instead of a credential: the one that follows from what is given, as when none is named."""
 APIS = ("v1", "v2")
+NAMESPACE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # The credential of a connection that names none is the one it gives this field for, in this order. A managed identity
 # has to be asked for.
 TELLING_FIELDS = {
@@ -49,9 +64,11 @@ WORKLOAD_VARIABLES = {
     "client_id": "AZURE_CLIENT_ID",
     "federated_token_file": "AZURE_FEDERATED_TOKEN_FILE",
 }
+STANDARD_FIELDS = {"client_id": "login (client ID)", "client_secret": "password (client secret)"}
 FIELDS = frozenset(
     {
         *("tenant_id", "credential", "certificate", "federated_token_file", "token", "cloud", "api", "ca_bundle"),
+        "namespace",
         *WORKSPACE_FIELDS,
         *CUSTOM_CLOUD_FIELDS,
         *MORE_CUSTOM_CLOUD_FIELDS,
@@ -81,6 +98,8 @@ class Settings:
     :param trusted_hosts: for `Custom`: further hosts that may be sent a token, separated by commas.
     :param api: where models are registered: `v2` (Resource Manager) or `v1` (model management).
     :param ca_bundle: path of a PEM file to trust instead of the system's authorities.
+    :param namespace: name of this Airflow, among those that use the workspace. It does not make another client.
+    :param unknown: what is to be said of keys that are not known; likewise.
     """
 
     client_id: str = ""
@@ -101,38 +120,59 @@ class Settings:
     trusted_hosts: str = ""
     api: Literal["v1", "v2"] = "v2"
     ca_bundle: str = ""
+    namespace: str = field(default="", compare=False)
+    unknown: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def read(cls, conn_id: str, login: str | None, password: str | None, extra: Mapping[str, Any]) -> Settings:
-        """Read a connection's fields; raise InputError that names every field that is missing or unknown."""
-        if unknown := sorted(extra.keys() - FIELDS):
-            raise InputError(
-                f"connection '{conn_id}'", rule=f"unknown extra {_list(unknown)}; it may have {_list(sorted(FIELDS))}"
-            )
-        given = {name: str(value).strip() for name, value in extra.items() if value is not None and value != ""}
+        """Read a connection's fields; raise InputError that names every field that is missing or wrong.
+
+        An unknown key is ignored with a warning: a newer version of this provider may know it.
+        """
+        unknown = tuple(_unknown(name) for name in sorted(extra.keys() - FIELDS))
+        for text in unknown:
+            _warn(f"connection '{conn_id}': {text}")
+        known = extra.keys() & FIELDS
+        given = {name: str(extra[name]).strip() for name in known if extra[name] is not None and extra[name] != ""}
+        if given.get("credential") == AUTO:
+            del given["credential"]
         told = (credential for field, credential in TELLING_FIELDS.items() if field in given)
         given.setdefault("credential", next(told, "client_secret"))
         if login:
             given["client_id"] = login.strip()
         if given["credential"] == "workload_identity":
             given = {**_environment(), **given}
-        settings = cls(client_secret=password or "", **given)  # type: ignore[arg-type]
+        settings = cls(client_secret=password or "", unknown=unknown, **given)  # type: ignore[arg-type]
         if wrong := settings.wrong():
-            raise InputError(
-                f"connection '{conn_id}'", rule=f"{'; '.join(wrong)}; correct it under Admin > Connections"
-            )
+            said = "; ".join([*wrong, *unknown])
+            raise InputError(f"connection '{conn_id}'", rule=f"{said}; correct it under Admin > Connections")
         return settings
 
     def wrong(self) -> list[str]:
         """Say all that this connection has wrong, with the fields named as the connection form calls them."""
         faults = [f"{_list(missing)} missing"] if (missing := self.missing()) else []
+        faults += self._ids_for_names()
         if self.credential not in CREDENTIALS:
-            faults.append(f"credential '{self.credential}' must be one of {_list([*CREDENTIALS])}")
+            faults.append(f"credential '{self.credential}' must be one of {_list([AUTO, *CREDENTIALS])}")
+        if self.token.casefold().startswith("bearer "):
+            faults.append("token: begins with 'Bearer '; give the token alone, without this word")
         if self.ca_bundle and not Path(self.ca_bundle).is_file():
             faults.append(f"ca_bundle '{self.ca_bundle}' is no file on this machine")
         if self.api not in APIS:
             faults.append(f"api {self.api!r}: must be 'v1' or 'v2'")
+        if self.namespace and not NAMESPACE.fullmatch(self.namespace):
+            faults.append(f"namespace '{self.namespace}': must be at most 64 letters, digits, '-', '_' or '.'")
         return [*faults, *self._wrong_cloud()]
+
+    def _ids_for_names(self) -> Iterator[str]:
+        """Yield what is wrong with the names of the workspace: often a resource id is pasted, which holds them."""
+        for name, level in WORKSPACE_FIELDS.items():
+            value = getattr(self, name)
+            if "/" in value:
+                parts = value.strip("/").split("/")
+                found = {key.casefold(): part for key, part in pairwise(parts)}.get(level)
+                write = f"write '{found}'" if found else "write the name alone"
+                yield f"{name} '{value}': is a resource id or a path, not a name; {write}"
 
     def _wrong_cloud(self) -> Iterator[str]:
         from airflow_azml.client.transport.clouds import CLOUDS, is_safe  # noqa: PLC0415 - only when it is needed
@@ -141,19 +181,20 @@ class Settings:
             if self.cloud not in CLOUDS:
                 yield f"cloud {self.cloud!r}: must be one of {', '.join(CLOUDS)} or Custom"
             return
-        for field in CUSTOM_CLOUD_FIELDS:
-            if (url := getattr(self, field)) and not is_safe(url):
-                yield f"{field} '{url}': must be an https URL (http only on this machine)"
-            elif url.lower().startswith("http:") and field == "authority_url" and self.credential in MSAL_CREDENTIALS:
-                yield f"{field} '{url}': must be an https URL, msal needs it (start the emulator with --tls-port)"
+        if self.studio_url and not self.studio_url.lower().startswith(("https://", "http://")):
+            yield f"studio_url '{self.studio_url}': must be an http or https URL"
+        for name in CUSTOM_CLOUD_FIELDS:
+            if (url := getattr(self, name)) and not is_safe(url):
+                yield f"{name} '{url}': must be an https URL (http only on this machine)"
+            elif url.lower().startswith("http:") and name == "authority_url" and self.credential in MSAL_CREDENTIALS:
+                yield f"{name} '{url}': must be an https URL, msal needs it (start the emulator with --tls-port)"
 
     def missing(self) -> list[str]:
         """Name every field that this connection needs and lacks, as the connection form calls it."""
         needed = [*WORKSPACE_FIELDS, *CREDENTIALS.get(self.credential, ())]
         if self.cloud.casefold() == "custom":
             needed += CUSTOM_CLOUD_FIELDS
-        shown = {"client_id": "login (client ID)", "client_secret": "password (client secret)"}
-        return [shown.get(name, name) for name in needed if not getattr(self, name)]
+        return [STANDARD_FIELDS.get(name, name) for name in needed if not getattr(self, name)]
 
     def client(self, on_secret: Callable[[str], None]) -> AzureMLClient:
         """Return this process's client for these settings."""
@@ -203,6 +244,21 @@ class Settings:
                 **{name: value for name, value in optional.items() if value},
             )
         return cloud_named(self.cloud)
+
+
+def _unknown(name: str) -> str:
+    """Say that a key of the extra is not known, and which one was probably meant."""
+    bare = name.rpartition("__")[2].casefold().replace("-", "_")  # Airflow 2 wrote extra__azureml__tenant_id
+    if field_of_form := STANDARD_FIELDS.get(bare):
+        return f"unknown extra '{name}' is ignored; it belongs into the field {field_of_form}"
+    near = difflib.get_close_matches(bare, FIELDS, n=1)
+    return f"unknown extra '{name}' is ignored" + (f"; did you mean '{near[0]}'?" if near else "")
+
+
+@cache
+def _warn(text: str) -> None:
+    """Warn once in this process: a triggerer reads a connection for each of its triggers."""
+    log.warning("%s", text)
 
 
 _lock = threading.RLock()  # see Transport of the client

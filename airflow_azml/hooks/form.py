@@ -26,4 +26,4 @@ def _widget(label: str, description: str, schema: dict[str, Any]) -> Any:
 
     field = PasswordField if schema.get("format") == "password" else StringField
     choice = [any_of(schema["enum"])] if "enum" in schema else []
-    return field(label, validators=[Optional(), *choice], description=description)
+    return field(label, validators=[Optional(), *choice], description=description, default=schema.get("default"))

@@ -36,7 +36,7 @@ def test_the_program(emulator, tmp_path):
     line = [sys.executable, "-m", "airflow_azml.cli", "doctor", "mine"]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("ok  ") == 7
+    assert done.stdout.count("ok  ") == 12
 
 
 def test_doctor_walks_the_hops(command):
@@ -44,7 +44,8 @@ def test_doctor_walks_the_hops(command):
     done = command("doctor")
     assert done.returncode == 0, done.stderr
     hops = [line.split(":")[0].split("  ")[-1].strip() for line in done.stdout.splitlines()]
-    assert hops == ["connection", "token", "Resource Manager", "workspace", "discovery", "regional API", "models"]
+    way = ["connection", "token", "Resource Manager", "workspace", "discovery", "regional API", "models"]
+    assert hops == [*way, "clock", "submit", "cancel", "metrics", "artifacts"]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,19 @@ def test_doctor_names_the_hop_that_fails(command, changes, hop, text):
     assert (done.returncode, last["name"], last["ok"]) == (1, hop, False)
     assert text in last["text"] + last["remedy"]
     assert "n0t-the-0ne" not in done.stdout + done.stderr
+
+
+def test_doctor_says_what_the_credential_may_not_do(command, emulator):
+    """All of it at once, and none of the questions leaves anything behind in the workspace."""
+    header = {"X-Emulator-Control": "1"}
+    for path in ("/startrun$", "/artifact/"):
+        fault = {"path": path, "times": 1, "status": 403, "code": "Forbidden"}
+        emulator.call("POST", "/_emulator/faults", json=fault, headers=header).raise_for_status()
+    done = command("doctor", "--json")
+    failed = {step["name"]: step["remedy"] for step in map(json.loads, done.stdout.splitlines()) if not step["ok"]}
+    assert (done.returncode, set(failed)) == (1, {"submit", "artifacts"})
+    assert all("AzureML Data Scientist" in remedy for remedy in failed.values())
+    assert command("ls", "runs", "--experiment", "airflow-azml-doctor").returncode == 1, "there is no such experiment"
 
 
 def test_a_connection_that_is_not_there(command):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from email.utils import formatdate
 
 import pytest
 import requests
@@ -15,16 +16,26 @@ from airflow_azml.client.workspace import Routing
 
 SUBS = "https://management.azure.com/subscriptions?api-version=2022-12-01"
 EXPERIMENTS = regional("history/v1.0") + "/experiments:query"
+NOBODY = "airflow-azml-doctor"
+SUBMIT = regional("execution/v1.0") + f"/experiments/{NOBODY}/startrun?runId={NOBODY}"
+CANCEL = regional("execution/v1.0") + f"/experiments/{NOBODY}/runId/{NOBODY}/cancel"
+METRICS = regional("metric/v2.0") + f"/runs/{NOBODY}/list"
+ARTIFACTS = regional("artifact/v2.0") + f"/artifacts/ExperimentRun/dcid.{NOBODY}"
+RIGHTS = ("submit", "cancel", "metrics", "artifacts")
+ASKED = (("POST", SUBMIT), ("POST", CANCEL), ("POST", METRICS), ("GET", ARTIFACTS))
 
 
 @pytest.fixture
-def open_way(requests_mock):
+def open_way(client, requests_mock):  # noqa: ARG001 - its answers come before these
     """Everything answers."""
     rows = [{"subscriptionId": "S", "displayName": "Mine", "state": "Enabled"}]
     requests_mock.get(SUBS, json={"value": rows})
     requests_mock.post(EXPERIMENTS, json={"value": [{"name": "e"}]})
     requests_mock.get(f"{ARM}/models", json={"value": [{"name": "m"}]})
     requests_mock.get(f"{ARM}/models/m/versions", json={"value": [{"name": "3", "properties": {}}]})
+    requests_mock.get(ARM, json=WORKSPACE, headers={"Date": formatdate(usegmt=True)})
+    for method, url in ASKED:
+        requests_mock.register_uri(method, url, status_code=404)
 
 
 @pytest.mark.usefixtures("open_way")
@@ -39,7 +50,50 @@ def test_an_open_way(client):
         "True discovery: eastus.api.azureml.ms names eastus.api.azureml.ms",
         "True regional API: the run history answers: 1 experiments",
         "True models: the v2 registry answers: it has m:3",
+        "True clock: this machine and the service agree on the time",
+        *(f"True {name}: allowed (the answer about a run that does not exist: HTTP 404)" for name in RIGHTS),
     ]
+
+
+@pytest.mark.usefixtures("open_way")
+@pytest.mark.parametrize(("name", "asked"), [*zip(RIGHTS, ASKED, strict=True)])
+def test_what_the_credential_may_not_do(client, requests_mock, name, asked):
+    """It is refused by name, with the role that is missing; the other questions are asked all the same."""
+    requests_mock.register_uri(*asked, status_code=403)
+    steps = list(walk(client))
+    [refused] = [step for step in steps if not step.ok]
+    assert refused.name == name
+    assert "AzureML Data Scientist" in refused.remedy
+    assert [step.name for step in steps[-4:]] == [*RIGHTS]
+
+
+@pytest.mark.usefixtures("open_way")
+def test_nothing_is_submitted(client, requests_mock):
+    """The request that asks whether runs may be submitted holds no definition and no project."""
+    assert list(walk(client))[-1].ok
+    [asked] = [request for request in requests_mock.request_history if request.url == SUBMIT]
+    assert asked.text == "{}"
+
+
+@pytest.mark.usefixtures("open_way")
+@pytest.mark.parametrize(
+    ("seconds", "ok", "text"),
+    [
+        (0, True, "this machine and the service agree on the time"),
+        (40, True, "this machine's clock is 40 s behind the service's"),
+        (-400, False, "this machine's clock is 400 s ahead of the service's"),
+        (None, True, "the service does not tell the time"),
+    ],
+)
+def test_the_difference_of_the_clocks(client, requests_mock, monkeypatch, seconds, ok, text):
+    """It is told, and is a fault where tokens would be refused for it."""
+    now = 1_800_000_000.5
+    monkeypatch.setattr("airflow_azml.client.doctor.time.time", lambda: now)
+    date = "no date" if seconds is None else formatdate(now + seconds, usegmt=True)
+    requests_mock.get(ARM, json=WORKSPACE, headers={"Date": date})
+    [clock] = [step for step in walk(client) if step.name == "clock"]
+    assert (clock.ok, clock.text.rstrip(".")) == (ok, text)
+    assert ok or "NTP" in clock.remedy
 
 
 @pytest.mark.usefixtures("open_way")

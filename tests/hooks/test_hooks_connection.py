@@ -6,7 +6,7 @@ import pytest
 
 from airflow_azml.client.transport import auth, credentials
 from airflow_azml.client.transport.errors import InputError
-from airflow_azml.hooks.connection import CREDENTIALS, FIELDS, Settings
+from airflow_azml.hooks.connection import AUTO, CREDENTIALS, FIELDS, Settings
 from airflow_azml.provider_info import CONNECTION_FIELDS
 
 WORKSPACE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
@@ -47,7 +47,7 @@ def test_the_credential_follows_from_what_is_given(login, password, extra, crede
         ("client_certificate", "'tenant_id', 'login (client ID)', 'certificate' missing"),
         ("workload_identity", "'tenant_id', 'login (client ID)', 'federated_token_file' missing"),
         ("token", "'token' missing"),
-        ("password", "credential 'password' must be one of 'client_secret', 'client_certificate'"),
+        ("password", "credential 'password' must be one of 'auto', 'client_secret'"),
     ],
 )
 def test_everything_that_is_missing_is_said_at_once(monkeypatch, credential, missing):
@@ -114,10 +114,82 @@ def test_a_service_principal_signs_in_over_tls(proof):
         read(token="x", **{**local, "resource_manager_url": "http://arm.x"})
 
 
-def test_the_form_offers_what_can_be_read():
-    """Every field of the form is one that the connection understands, and every credential can be chosen."""
-    assert set(CONNECTION_FIELDS) <= FIELDS
-    assert set(CREDENTIALS) == set(CONNECTION_FIELDS["credential"]["schema"]["enum"]) - {None}
+def test_the_form_offers_all_that_can_be_read():
+    """Every field that the connection understands is in the form, and every credential can be chosen."""
+    assert set(CONNECTION_FIELDS) == FIELDS
+    assert set(CONNECTION_FIELDS["credential"]["schema"]["enum"]) == {AUTO, *CREDENTIALS, None}
+
+
+def test_the_form_as_it_opens_changes_nothing():
+    """The values that the form shows at first are those that hold when nothing is given."""
+    shown = {name: field["schema"].get("default") for name, field in CONNECTION_FIELDS.items()}
+    assert {name: value for name, value in shown.items() if value} == {
+        "cloud": "AzureCloud",
+        "api": "v2",
+        "credential": "auto",
+    }
+    given = {"tenant_id": "t", "certificate": "/c.pem"}
+    assert read("id", "", **{**shown, **WORKSPACE, **given}) == read("id", "", **given)
+    choices = [field["schema"] for field in CONNECTION_FIELDS.values() if "enum" in field["schema"]]
+    assert all(schema["enum"][0] == schema["default"] for schema in choices)
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("workspace", "; did you mean 'workspace_name'?"),
+        ("tenantId", "; did you mean 'tenant_id'?"),
+        ("extra__azureml__tenant_id", "; did you mean 'tenant_id'?"),
+        ("client_secret", "; it belongs into the field password (client secret)"),
+        ("xyzzy", ""),
+    ],
+)
+def test_an_unknown_key_is_warned_of_once(caplog, key, advice):
+    """It is ignored, for a newer version may know it; the key that was probably meant is named, its value is not."""
+    connection, said = f"of {key}", f"unknown extra '{key}' is ignored{advice}"
+    for _ in range(2):
+        settings = Settings.read(connection, "id", "secret", {**WORKSPACE, "tenant_id": "t", key: "v4lue"})
+    assert settings.unknown == (said,)
+    assert [record.getMessage() for record in caplog.records] == [f"connection '{connection}': {said}"]
+    with pytest.raises(InputError) as caught:
+        Settings.read(connection, "id", "", {**WORKSPACE, key: "v4lue"})
+    assert said in str(caught.value)
+    assert "v4lue" not in str(caught.value) + caplog.text
+
+
+ID = "/subscriptions/0-1/resourceGroups/mine/providers/Microsoft.MachineLearningServices/workspaces/ws"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "write"),
+    [
+        ("workspace_name", ID, "write 'ws'"),
+        ("resource_group", ID, "write 'mine'"),
+        ("resource_group", "/subscriptions/0-1/resourcegroups/mine", "write 'mine'"),
+        ("subscription_id", "/subscriptions/0-1", "write '0-1'"),
+        ("workspace_name", "https://ml.azure.com/?wsid=x", "write the name alone"),
+    ],
+)
+def test_a_resource_id_is_no_name(field, value, write):
+    """What the portal copies is an id; the error says which part of it is the name."""
+    with pytest.raises(InputError) as caught:
+        read("id", "secret", tenant_id="t", **{field: value})
+    assert f"{field} '{value}': is a resource id or a path, not a name; {write}" in str(caught.value)
+
+
+def test_a_token_is_given_without_the_word_bearer():
+    """It would be sent twice; the token itself is not in the error."""
+    with pytest.raises(InputError, match=r"token: begins with 'Bearer '; give the token alone") as caught:
+        read(token="bearer eyJ0")
+    assert "eyJ0" not in str(caught.value)
+
+
+def test_links_lead_to_web_pages_only():
+    """The studio's address becomes a link in Airflow's UI."""
+    custom = {"cloud": "Custom", "authority_url": "https://l", "resource_manager_url": "https://a", "token": "x"}
+    assert read(**custom, studio_url="http://127.0.0.1:1").studio_url == "http://127.0.0.1:1"
+    with pytest.raises(InputError, match="studio_url 'javascript:x': must be an http or https URL"):
+        read(**custom, studio_url="javascript:x")
 
 
 def test_secrets_are_not_in_the_settings_repr():
