@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+
 import pytest
 import requests
 
@@ -111,6 +113,20 @@ def test_upload_through_the_service_overwrites_and_appends_only_when_asked(emula
     assert emulator.call("GET", url, params={"path": "log"}).content == b"one more"
     assert post(b"new", allowOverwrite="true").status_code == 200
     assert emulator.call("GET", url, params={"path": "log"}).content == b"new"
+
+
+def test_of_parallel_appends_no_line_is_lost(emulator):
+    """A hundred at the same time append a line each, in place; of as many that must not overwrite, one writes."""
+    url, lines = f"{ROOT}/LocalUpload/appended/content", [b"line %d\n" % number for number in range(100)]
+
+    def post(line, **params):
+        return emulator.call("POST", url, params={"path": "log", **params}, data=line).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        assert sorted(pool.map(post, lines)) == [200] + [409] * 99
+        assert set(pool.map(lambda line: post(line, append="true"), lines)) == {200}
+    content = emulator.call("GET", url, params={"path": "log"}).content.splitlines(keepends=True)
+    assert sorted(content[1:]) == sorted(lines)
 
 
 def test_a_deleted_artifact_is_gone(emulator):

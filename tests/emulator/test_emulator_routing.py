@@ -64,8 +64,10 @@ def test_every_known_host_is_served_by_path(emulator):
 @pytest.mark.parametrize(
     ("host", "path", "expected"),
     [
-        ("azuremllocal.blob.core.windows.net", "/azureml/a//b", "/_blob/azuremllocal/azureml/a/b"),
+        ("azuremllocal.blob.core.windows.net", "//azureml/a//b/", "/_blob/azuremllocal/azureml/a//b/"),
         ("AzureMLlocal.Blob.core.windows.net:443", "/azureml", "/_blob/azuremllocal/azureml"),
+        ("azuremllocal.blob.core.windows.net", "/azureml/", "/_blob/azuremllocal/azureml"),
+        ("127.0.0.1:8700", "/_blob//azuremllocal/azureml//a", "/_blob/azuremllocal/azureml//a"),
         ("my-endpoint.eastus.inference.ml.azure.com", "/score", "/_score/my-endpoint/score"),
         ("127.0.0.1:8700", "//subscriptions//x/", "/subscriptions/x"),
         ("blob.core.windows.net", "/", "/"),

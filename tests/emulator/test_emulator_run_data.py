@@ -13,6 +13,7 @@ from airflow_azml.emulator.runs import data, members
 
 BLOBS = f"/_blob/{facts.STORAGE_ACCOUNT}/{facts.BLOBSTORE_CONTAINER}"
 STORE = "workspaceblobstore"
+BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def client(emulator):
     client = Client(emulator)
     client.ensure_compute(nodes=4)
     for name, text in (("in/a.csv", "1,2"), ("in/deep/b.csv", "3,4")):
-        assert emulator.call("PUT", f"{BLOBS}/{name}", data=text).status_code == 201
+        assert emulator.call("PUT", f"{BLOBS}/{name}", data=text, headers=BLOCK_BLOB).status_code == 201
     return client
 
 

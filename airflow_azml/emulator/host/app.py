@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 NO_ROUTE = (404, 405)
 BLOB_HOST = re.compile(r"^(?P<account>[a-z0-9]+)\.blob\.")
+BLOB_PATH = re.compile(r"(?P<container>/+_blob/+[^/]+/+[^/]+)(?P<name>/.*)?", re.DOTALL | re.IGNORECASE)
 SCORING_HOST = re.compile(r"^(?P<endpoint>[a-z][a-z0-9-]*)\.[a-z0-9-]+\.inference\.")
 
 
@@ -105,10 +106,16 @@ class _Envoy:
 
 
 def canonical_path(path: str, host: str) -> str:
-    """Collapse doubled slashes and turn host-style blob and scoring addresses into path-style ones."""
-    path = re.sub(r"/{2,}", "/", path)
+    """Collapse doubled slashes and turn host-style blob and scoring addresses into path-style ones.
+
+    The name of a blob is kept as it is: `a//b` and `a/` are names of their own.
+    """
     if match := BLOB_HOST.match(host.casefold()):
-        return f"/_blob/{match['account']}{path}"
+        path = f"/_blob/{match['account']}/{path}"
+    if match := BLOB_PATH.fullmatch(path):
+        name = match["name"] or ""
+        return re.sub(r"/{2,}", "/", match["container"]) + ("" if name == "/" else name)
+    path = re.sub(r"/{2,}", "/", path)
     if match := SCORING_HOST.match(host.casefold()):
         return f"/_score/{match['endpoint']}{path}"
     return path.rstrip("/") or "/"

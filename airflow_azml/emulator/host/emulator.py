@@ -25,6 +25,7 @@ from airflow_azml.emulator.runs.executor import Executor
 from airflow_azml.emulator.runs.history import Runs
 from airflow_azml.emulator.runs.site import Site
 from airflow_azml.emulator.storage.blobs import BlobStore
+from airflow_azml.emulator.storage.blocks import Blocks
 from airflow_azml.emulator.storage.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Emulator:
         self.throttle = Throttle()
         self.operations = Operations(self.store, pace)
         self.blobs = BlobStore(self.data / "blobs", self.store)
+        self.blocks = Blocks(self.blobs)
         self.environments = VenvCache(self.data / "environments")
         self.computes = Computes(self.store, self.operations, pace)
         self.code_versions = Assets(self.store, CODE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 
 
-async def receive(request: Request, file: Path, mode: Literal["wb", "ab"] = "wb") -> None:
+async def receive(request: Request, file: Path) -> None:
     """Write the request's body to the file, without holding it in memory."""
-    async with await anyio.open_file(file, mode) as stream:
+    async with await anyio.open_file(file, "wb") as stream:
         async for chunk in request.stream():
             await stream.write(chunk)
 

@@ -1,7 +1,8 @@
 """The storage account of the workspace: containers are folders, blobs are files, what else is known is in the store.
 
-Engines read and write the files by `path()`; clients come over HTTP (routes.py). Who may do what stands in
-blob_access.py. The rules are those of the Blob service REST API.
+Engines read and write the files by `path()`; clients come over HTTP (routes/blobs.py). Who may do what stands in
+blob_access.py, blocks that are no blob yet in blocks.py. The rules are those of the Blob service REST API, except for
+names that no file can have: those are refused with a 501.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import mimetypes
 import os
 import re
 import shutil
+import threading
+import time
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.storage.blob_access import signed_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_azml.emulator.kernel.store import Store
@@ -30,6 +33,8 @@ KIND = "blob"
 CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 MAX_NAME, MAX_SEGMENT = 1024, 255  # the service's limit; the file system's
 WORKING = ".uploads"  # no container can have this name
+NOT_DONE = 501
+LOCKS = 64  # more than there are requests at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,9 @@ class Blob:
     :param etag: changes with every write.
     :param content_type: as uploaded, or guessed from the name.
     :param content_md5: as uploaded, in base64; empty when unknown.
+    :param headers: further headers that clients set, as `Cache-Control`.
     :param metadata: names and values that clients set.
+    :param blocks: ids and sizes of the blocks that it was put together from.
     """
 
     name: str
@@ -53,7 +60,9 @@ class Blob:
     etag: str
     content_type: str
     content_md5: str
+    headers: dict[str, str]
     metadata: dict[str, str]
+    blocks: list[tuple[str, int]]
 
 
 class BlobStore:
@@ -64,7 +73,9 @@ class BlobStore:
     """
 
     def __init__(self, root: Path, store: Store) -> None:
-        self._root, self._store = root, store
+        self.root, self._store = root, store
+        self._locks = [threading.RLock() for _ in range(LOCKS)]
+        self._tree = threading.Lock()  # a folder must not go while a file is put into it
         shutil.rmtree(root / WORKING, ignore_errors=True)  # what a killed emulator was receiving
         for name in (facts.ARTIFACT_CONTAINER, facts.BLOBSTORE_CONTAINER, WORKING):
             (root / name).mkdir(parents=True, exist_ok=True)
@@ -74,12 +85,13 @@ class BlobStore:
         if not CONTAINER.fullmatch(container):
             raise Fault(400, "InvalidResourceName", "The specified resource name contains invalid characters.")
         if not name:
-            return self._root / container
+            return self.root / container
         segments = name.split("/")
-        wrong = any(part in {"", ".", ".."} or len(os.fsencode(part)) > MAX_SEGMENT for part in segments)
-        if wrong or len(name) > MAX_NAME or "\0" in name:
+        if len(name) > MAX_NAME or "\0" in name or not {".", ".."}.isdisjoint(segments):
             raise Fault(400, "InvalidUri", "The requested URI does not represent any resource on the server.")
-        return self._root.joinpath(container, *segments)
+        if not all(0 < len(os.fsencode(part)) <= MAX_SEGMENT for part in segments):
+            raise _no_file(f"each part of '{name}' between slashes must have 1 to {MAX_SEGMENT} bytes")
+        return self.root.joinpath(container, *segments)
 
     def sas(self, base: str, container: str, name: str = "", permissions: str = "r", hours: float = 8) -> str:
         """Return a URL with a shared access signature, for one blob or for the whole container."""
@@ -101,20 +113,24 @@ class BlobStore:
 
     def delete_container(self, container: str) -> None:
         """Delete the container and all its blobs."""
+        for blob in self.list(container):
+            self._store.delete(KIND, key_of(container, blob.name))
         shutil.rmtree(self.folder(container))
 
     def find(self, container: str, name: str) -> Blob | None:
-        """Return the blob, or None; a name that ends in a slash is one, but no file can have it."""
-        if name.endswith("/"):
-            return None
-        path = self.path(container, name)
+        """Return the blob, or None."""
         try:
+            path = self.path(container, name)
             status = path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except Fault as fault:
+            if fault.status == NOT_DONE:
+                return None  # no file can have this name, so there is none
+            raise
         if not path.is_file():
             return None
-        known = self._store.get(KIND, _key(container, name)) or {}
+        known = self._store.get(KIND, key_of(container, name)) or {}
         guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
         return Blob(
             name=name,
@@ -124,7 +140,9 @@ class BlobStore:
             etag=f'"0x{status.st_mtime_ns:X}"',
             content_type=known.get("contentType") or guessed,
             content_md5=known.get("contentMd5") or "",
+            headers=known.get("headers") or {},
             metadata=known.get("metadata") or {},
+            blocks=[(block_id, size) for block_id, size in known.get("blocks") or []],
         )
 
     def get(self, container: str, name: str) -> Blob:
@@ -142,13 +160,19 @@ class BlobStore:
         start = self.path(container, folder) if folder else root
         files = (os.path.join(parent, file) for parent, _, names in os.walk(start) for file in names)  # noqa: PTH118 - os.walk gives text
         names = sorted(os.path.relpath(file, root).replace(os.sep, "/") for file in files)
-        found = (self.find(container, name) for name in names if name.startswith(prefix))
+        found = (self.find(container, name) for name in names if name.startswith(prefix) and _is_text(name))
         return [blob for blob in found if blob]
+
+    # Writing. A blob has one writer at a time.
+
+    def writing(self, container: str, name: str) -> threading.RLock:
+        """Return the lock of a blob: who holds it can look at the blob and then write it."""
+        return self._locks[int(hashlib.sha256(f"{container}/{name}".encode()).hexdigest(), 16) % LOCKS]
 
     @contextmanager
     def upload(self) -> Iterator[Path]:
         """Hand out a file to write to; it is gone afterwards unless `commit` took it."""
-        path = self._root / WORKING / uuid.uuid4().hex
+        path = self.root / WORKING / uuid.uuid4().hex
         try:
             yield path
         finally:
@@ -157,18 +181,20 @@ class BlobStore:
     def commit(self, file: Path, container: str, name: str, **properties: Any) -> Blob:
         """Make the file the blob's content in one step.
 
-        :param properties: `contentType`, `contentMd5`, `metadata`.
+        :param properties: `contentType`, `contentMd5`, `headers`, `metadata`, `blocks`.
         """
         self.folder(container)
         path = self.path(container, name)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file.replace(path)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            message = f"'{name}' cannot be a blob beside one whose name is a folder of the other: they are files here."
-            raise Fault(409, "ResourceTypeMismatch", message) from error
-        self._store.put(KIND, _key(container, name), properties)
-        return self.get(container, name)
+        with self.writing(container, name):
+            _touch(file, path)
+            try:
+                with self._tree:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    file.replace(path)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+                raise _no_file(f"'{name}' is a folder with blobs in it, or one of its folders is a blob") from error
+            self._store.put(KIND, key_of(container, name), properties)
+            return self.get(container, name)
 
     def write(self, container: str, name: str, content: bytes) -> Blob:
         """Write a small blob."""
@@ -176,52 +202,56 @@ class BlobStore:
             file.write_bytes(content)
             return self.commit(file, container, name)
 
+    def append(self, file: Path, container: str, name: str) -> Blob:
+        """Append a file to a blob in place, all of it or nothing; the blob is created when there is none."""
+        with self.writing(container, name):
+            blob = self.find(container, name)
+            if blob is None:
+                return self.commit(file, container, name)
+            with blob.path.open("ab") as whole, file.open("rb") as part:
+                try:
+                    shutil.copyfileobj(part, whole)
+                except OSError:
+                    whole.truncate(blob.size)
+                    raise
+            return self.set_properties(container, name, contentMd5="", blocks=[])
+
     def set_properties(self, container: str, name: str, **properties: Any) -> Blob:
-        """Change `contentType`, `contentMd5` or `metadata`."""
-        self.get(container, name)
-        self._store.add(KIND, _key(container, name), {})
-        with self._store.change(KIND, _key(container, name)) as known:
-            known.update(properties)
-        return self.get(container, name)
+        """Change `contentType`, `contentMd5`, `headers`, `metadata` or `blocks`: that is a write, too."""
+        with self.writing(container, name):
+            blob = self.get(container, name)
+            known = self._store.get(KIND, key_of(container, name)) or {}
+            self._store.put(KIND, key_of(container, name), {**known, **properties})
+            _touch(blob.path, blob.path)
+            return self.get(container, name)
 
     def delete(self, container: str, name: str) -> None:
         """Delete the blob."""
-        blob = self.get(container, name)
-        blob.path.unlink()
-        self._store.delete(KIND, _key(container, name))
-        with suppress(OSError):  # folders are no resources of their own: they go with their last blob
+        with self.writing(container, name):
+            blob = self.get(container, name)
+            blob.path.unlink()
+            self._store.delete(KIND, key_of(container, name))
+        with suppress(OSError), self._tree:  # folders are no resources of their own: they go with their last blob
             for parent in blob.path.relative_to(self.path(container)).parents[:-1]:
                 (self.path(container) / parent).rmdir()
 
-    # Blocks wait under a name of their own until a block list makes them a blob.
 
-    def stage(self, file: Path, container: str, name: str, block_id: str) -> None:
-        """Keep an uncommitted block."""
-        self.folder(container)
-        self.path(container, name)
-        block = self._block(container, name, block_id)
-        block.parent.mkdir(exist_ok=True)
-        file.replace(block)
-
-    def commit_blocks(self, container: str, name: str, block_ids: Sequence[str], **properties: Any) -> Blob:
-        """Put the blob together from its uncommitted blocks, which are gone afterwards."""
-        blocks = [self._block(container, name, block_id) for block_id in block_ids]
-        if not all(block.is_file() for block in blocks):
-            raise Fault(400, "InvalidBlockList", "The specified block list is invalid.")
-        with self.upload() as file:
-            with file.open("wb") as whole:
-                for block in blocks:
-                    with block.open("rb") as part:
-                        shutil.copyfileobj(part, whole)
-            blob = self.commit(file, container, name, **properties)
-        shutil.rmtree(self._block(container, name, "").parent, ignore_errors=True)
-        return blob
-
-    def _block(self, container: str, name: str, block_id: str) -> Path:
-        digest = hashlib.sha256(block_id.encode()).hexdigest()
-        return self._root / WORKING / _key(container, name) / digest
-
-
-def _key(container: str, name: str) -> str:
-    """Blob names differ by case, the store's keys do not."""
+def key_of(container: str, name: str) -> str:
+    """Return a key for a blob: blob names differ by case, the store's keys do not."""
     return hashlib.sha256(f"{container}/{name}".encode()).hexdigest()
+
+
+def _touch(file: Path, former: Path) -> None:
+    """Give a file a time of change that its former self did not have: it is the blob's ETag."""
+    before = former.stat().st_mtime_ns if former.exists() else 0
+    now = max(time.time_ns(), before + 1)
+    os.utime(file, ns=(now, now))
+
+
+def _is_text(name: str) -> bool:
+    """Tell whether a file's name is text; a script may have made one that is not."""
+    return name.isprintable() or not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _no_file(reason: str) -> Fault:
+    return Fault(NOT_DONE, "NotImplemented", f"The emulator keeps blobs as files: {reason}.")

@@ -6,11 +6,12 @@ The specification writes `artifacts/{origin}/{container}/{verb}?path=`, azureml-
 
 from __future__ import annotations
 
-import shutil
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
 from airflow_azml.emulator.http import faults
@@ -137,16 +138,19 @@ def download(world: World, where: Where) -> Response:
 @routes.post("/content" + SDK)
 async def upload(world: World, where: Where, query: FoldedQuery, request: Request) -> dict[str, Any]:
     """Artifacts_Upload: the content through the service, all of it or what is to be appended."""
-    present = artifacts.find(world.blobs, where)
-    append = query.get("append", "").casefold() == "true"
-    if present and not append and query.get("allowoverwrite", "").casefold() != "true":
-        raise faults.conflict("Conflict", f"Resource Conflict: ArtifactId {where.name} already exists.")
+    artifacts.find(world.blobs, where)  # refuses what is no address before the body is read
     with world.blobs.upload() as file:
-        if present and append:
-            shutil.copyfile(present.path, file)
-        await receive(request, file, "ab")
-        world.blobs.commit(file, facts.ARTIFACT_CONTAINER, where.name)
+        await receive(request, file)
+        await run_in_threadpool(_store, world, where, file, query)
     return artifacts.artifact_json(world.blobs, where)
+
+
+def _store(world: World, where: Address, file: Path, query: dict[str, str]) -> None:
+    append, overwrite = (query.get(name, "").casefold() == "true" for name in ("append", "allowoverwrite"))
+    with world.blobs.writing(facts.ARTIFACT_CONTAINER, where.name):
+        if not append and not overwrite and artifacts.find(world.blobs, where):
+            raise faults.conflict("Conflict", f"Resource Conflict: ArtifactId {where.name} already exists.")
+        (world.blobs.append if append else world.blobs.commit)(file, facts.ARTIFACT_CONTAINER, where.name)
 
 
 @routes.get(SPEC)
