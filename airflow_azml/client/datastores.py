@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client import versions
+from airflow_azml.client.names import check_asset_name
 from airflow_azml.client.service import Service
 
 if TYPE_CHECKING:
@@ -63,6 +64,5 @@ class Datastores(Service):
 
     def get(self, name: str) -> Datastore:
         """Return a datastore; NotFoundError when there is none."""
-        return Datastore.parse(
-            self.http.json("GET", self.arm("datastores", name), operation="get datastore", params=versions.ASSETS)
-        )
+        url = self.arm("datastores", check_asset_name(name, "datastore name"))
+        return Datastore.parse(self.http.json("GET", url, operation="get datastore", params=versions.ASSETS))

@@ -593,3 +593,21 @@ def test_endpoint_list(client, requests_mock):
     """All endpoints of the workspace."""
     requests_mock.get(ENDPOINTS, json={"value": [ENDPOINT]})
     assert [endpoint.traffic for endpoint in client.endpoints.list()] == [{"green": 100}]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda client: client.datastores.get("None"),
+        lambda client: client.models.delete_all("None"),
+        lambda client: client.models.delete_all(""),
+        lambda client: next(client.models.list(""), None),
+        lambda client: client.runs.children("None"),
+        lambda client: client.runs.details(".."),
+    ],
+)
+def test_what_is_no_name_is_refused_before_anything_is_sent(client, requests_mock, look):
+    """An empty name means neither all nor the thing above; the error is an InputError."""
+    with pytest.raises(errors.InputError, match="must be"):
+        look(client)
+    assert requests_mock.request_history == []
