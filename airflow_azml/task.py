@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Decision, Policy, Target
+    from airflow_azml.hooks.azureml import AzureMLHook
     from airflow_azml.ownership import Claim
+    from airflow_azml.runtime.identity import Identity
     from airflow_azml.triggers.azureml import AzureMLTrigger
 
 
@@ -42,15 +44,28 @@ class AzureMLTask:
     log: Any  # likewise
     on_kill: Callable[[], None]  # likewise
     _claim: Claim | None = None
+    _identity: Identity | None = None
     _at_work = False
     _ending: Thread | None = None
 
     @cached_property
-    def client(self) -> AzureMLClient:
-        """The client of the task's connection."""
+    def hook(self) -> AzureMLHook:
+        """The hook of the task's connection."""
         from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - not at parse time
 
-        return AzureMLHook(self.azureml_conn_id).client
+        return AzureMLHook(self.azureml_conn_id)
+
+    @property
+    def client(self) -> AzureMLClient:
+        """The client of the task's connection."""
+        return self.hook.client
+
+    def identity(self, context: Context) -> Identity:
+        """Return who this task is. What it creates from now on is cancelled only if its tags agree with that."""
+        from airflow_azml.runtime.identity import Identity  # noqa: PLC0415 - not at parse time
+
+        self._identity = Identity.of(context, self.hook.namespace)
+        return self._identity
 
     def check_names(self) -> None:
         """Raise InputError for a name that cannot be one. None may stand where the parameter's default is None."""
@@ -120,7 +135,8 @@ class AzureMLTask:
             self.log.info("%s: it is left to the process that goes on with the task", target)
             return
         try:
-            status = cancel(self.client, target, may_appear=may_appear).status
+            check = self._identity.check_run if self._identity else None
+            status = cancel(self.client, target, may_appear=may_appear, check=check).status
         except AzureMLError as error:
             self.log.error("%s: its task has ended, but it could not be cancelled: %s", target, error)  # noqa: TRY400 - it says why
         else:
@@ -223,32 +239,6 @@ def read_event(event: Mapping[str, Any]) -> tuple[Target, Decision]:
     if "error" in event:
         raise from_event(event["error"])
     return Target.from_json(event["target"]), Decision.from_json(event["decision"])
-
-
-def generation_of(context: Context) -> int:
-    """Return how many tries the task had had when a person last cleared it; 0 when nobody has.
-
-    Airflow's retries do not change it: only clearing sets `max_tries`, to the tries so far plus the task's retries. (So
-    a change of `retries` in the DAG file looks like a clearing to the tries that are under way: make none meanwhile.)
-    Clearing a task that is running does not set it: that try is killed, and its run ends Canceled, or is detached.
-    """
-    return max((context["ti"].max_tries or 0) - (context["task"].retries or 0), 0)
-
-
-def task_key(context: Context, *more: str, generation: int | None = None) -> str:
-    """Return a readable id of this piece of work, for run ids and marks.
-
-    It is derived from dag, dag run, task, map index and generation, and so the same for every try that goes on with it.
-
-    :param more: tells several of a task apart.
-    :param generation: another than the present one.
-    """
-    from airflow_azml.client.names import deterministic_id  # noqa: PLC0415 - not at parse time
-
-    ti = context["ti"]
-    which = generation_of(context) if generation is None else generation
-    who = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), str(which))
-    return deterministic_id((ti.dag_id, ti.task_id), *who, *more)
 
 
 def beside_dag(context: Context, path: str) -> Path:

@@ -1,7 +1,7 @@
 """Airflow's own task runner without its database: tasks are rendered, executed, deferred and resumed as in a worker.
 
-Only the supervisor's end is played: XComs and rendered fields are kept in dictionaries. A deferred task's trigger is
-rebuilt from what would stand in the database, run in an event loop, and the task resumed with its event.
+Only the supervisor's end is played: XComs, rendered fields and task state are kept in dictionaries. A deferred task's
+trigger is rebuilt from what would stand in the database, run in an event loop, and the task resumed with its event.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     DeferTask,
     GetTaskStates,
+    GetTaskStateStore,
     GetXCom,
     GetXComSequenceSlice,
     InactiveAssetsResult,
     SetRenderedFields,
+    SetTaskStateStore,
     SetXCom,
     TaskStatesResult,
+    TaskStateStoreResult,
     ValidateInletsAndOutlets,
     XComResult,
     XComSequenceSliceResult,
@@ -75,11 +78,13 @@ class Outcome:
 
 @dataclass
 class Airflow:
-    """One DAG run in which tasks are run one by one.
+    """One DAG run in which tasks are run one by one. Another object is another database, or a re-created dag run.
 
     :param fileloc: where the DAG file would be: paths of its tasks are relative to its folder.
     :param states: what Airflow would say of a task, where that is not that it runs.
     :param line: held by whoever talks to the supervisor, as in a worker.
+    :param store: the task state store, by dag run, task and key; None for an Airflow before 3.3, which has none.
+    :param expiries: when each key of the store expires.
     """
 
     fileloc: str = __file__
@@ -90,6 +95,8 @@ class Airflow:
     rendered: dict[str, dict[str, Any]] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     line: threading.Lock = field(default_factory=threading.Lock)
+    store: dict[tuple[str, str, str], Any] | None = field(default_factory=dict)
+    expiries: dict[str, datetime | None] = field(default_factory=dict)
 
     def dag(self) -> DAG:
         dag = DAG(self.dag_id, schedule=None, start_date=NOW, params=self.params)
@@ -110,6 +117,8 @@ class Airflow:
         ti = self.instance(task, try_number, max_tries, **server)
         with set_supervisor_comms(_Supervisor(self, task.task_id)):
             context, log = ti.get_template_context(), structlog.get_logger("task")
+            if self.store is None:
+                del context["task_state_store"]
             state, message, error = task_runner.run(ti, context, log)
             task_runner.finalize(ti, state, context, log, error)
         return Outcome(state.value, message, error, self, ti.task)
@@ -181,6 +190,12 @@ class _Supervisor:
         match msg:
             case SetXCom():
                 self.harness.xcoms.setdefault(msg.task_id, {})[msg.key] = msg.value
+            case GetTaskStateStore():
+                stored = self.harness.store.get((self.harness.run_id, self.task_id, msg.key))
+                return TaskStateStoreResult(value=stored) if stored else None
+            case SetTaskStateStore():
+                self.harness.store[self.harness.run_id, self.task_id, msg.key] = msg.value
+                self.harness.expiries[msg.key] = msg.expires_at
             case SetRenderedFields():
                 self.harness.rendered[self.task_id] = msg.rendered_fields
             case GetTaskStates():

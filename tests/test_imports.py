@@ -40,7 +40,7 @@ def parsed():
 def test_parsing_loads_nothing_that_talks_to_azure(parsed):
     """No requests, msal or fastapi, and nothing of the client, the hook or the trigger."""
     heavy = ("requests", "msal", "fastapi", "uvicorn", "yaml", "pathspec", "cryptography", "sqlite3")
-    rooms = ("client", "emulator", "hooks", "triggers", "demo", "cli")
+    rooms = ("client", "emulator", "hooks", "runtime", "triggers", "demo", "cli")
     forbidden = heavy + tuple(f"airflow_azml.{room}" for room in rooms)
     assert [name for name in parsed if name == forbidden or name.startswith(forbidden)] == []
 

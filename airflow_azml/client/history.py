@@ -22,7 +22,7 @@ from airflow_azml.client.transport.reasons import Reason
 from airflow_azml.client.values import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 TERMINAL = frozenset({"completed", "failed", "canceled"})
 """Finalizing is not among them: outputs are still being uploaded."""
@@ -207,10 +207,13 @@ class RunHistory(Service):
         properties: Mapping[str, str] | None = None,
         display_name: str | None = None,
         description: str | None = None,
+        check: Callable[[Run], None] | None = None,
     ) -> Run:
         """Add or change tags, add properties, rename or describe a run; return it as it is now.
 
         A property that the run has already never changes: ConflictError when another value is given for it.
+
+        :param check: raises when the run must not be changed; called with the run before it is.
         """
         named = {"displayName": display_name, "description": description}
         added = texts("properties", properties)
@@ -220,6 +223,8 @@ class RunHistory(Service):
             **{name: value for name, value in named.items() if value is not None},
         }
         there = self.get(run_id, experiment)  # PATCH of an unknown run would create it
+        if check:
+            check(there)
         known = {name: value for name, value in added.items() if name in there.properties}
         refuse(f"run {run_id}", differences(there.properties, known, path="properties.", exact=True))
         if not differences(there.raw, wanted, exact=True):

@@ -16,7 +16,7 @@ from airflow_azml.client.transport.errors import ConflictError, InvalidRequestEr
 from airflow_azml.client.transport.plain_json import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow_azml.client.files.bundle import Bundle
     from airflow_azml.client.history import Run
@@ -63,9 +63,14 @@ class Runs(RunHistory):
         body = {**definition, "snapshotId": snapshot_id}
         return self._start(experiment, "snapshotrun", run_id, json=body)
 
-    def cancel(self, run_id: str, experiment: str | None = None) -> Run:
-        """Ask the service to cancel a run; one that has ended is left as it is. Returns the run as it was seen last."""
+    def cancel(self, run_id: str, experiment: str | None = None, *, check: Callable[[Run], None] | None = None) -> Run:
+        """Ask the service to cancel a run; one that has ended is left as it is. Returns the run as it was seen last.
+
+        :param check: raises when the run must not be cancelled; called with the run before it is.
+        """
         run = self.get(run_id, experiment)
+        if check:
+            check(run)
         if run.terminal:
             return run
         try:

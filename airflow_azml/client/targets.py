@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.history import RunState
+    from airflow_azml.client.history import Run, RunState
     from airflow_azml.client.transport.longrunning import OperationState
 
 LOG_LINES = 50
@@ -78,11 +78,13 @@ def cancel(
     target: Target,
     *,
     may_appear: float = 0.0,
+    check: Callable[[Run], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Observation:
     """Cancel a run and return how it is once that is seen, or after 30 s; whatever else there is has no cancel.
 
     :param may_appear: seconds in which a run that is not there may still come to be: its submission was under way.
+    :param check: raises when the run must not be cancelled; called with the run before it is.
     """
     if target.kind is not Kind.RUN or target.goal is not Goal.SUCCEEDED:
         return look(client, target)
@@ -90,7 +92,7 @@ def cancel(
     while True:
         with suppress(NotFoundError):  # its task was killed before it was started
             if not asked:
-                client.runs.cancel(target.name, target.parent or None)
+                client.runs.cancel(target.name, target.parent or None, check=check)
                 asked = True
         seen = look(client, target)
         waited = time.monotonic() - began

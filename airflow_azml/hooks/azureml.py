@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
+from airflow.sdk.execution_time import context as sdk_context
 
 from airflow_azml.hooks.connection import Settings
 from airflow_azml.hooks.form import field_behaviour, form_widgets
@@ -38,10 +39,20 @@ class AzureMLHook(BaseHook):
         self.azureml_conn_id = azureml_conn_id
 
     @cached_property
+    def settings(self) -> Settings:
+        """What the connection says. InputError names every field that it lacks."""
+        connection = self.get_connection(self.azureml_conn_id)
+        return _settings_of(connection, connection.extra_dejson)
+
+    @cached_property
     def client(self) -> AzureMLClient:
         """The client. InputError names every field that the connection lacks."""
-        connection = self.get_connection(self.azureml_conn_id)
-        return _client_of(connection, connection.extra_dejson)
+        return _client_of(self.settings)
+
+    @property
+    def namespace(self) -> str:
+        """The name of this Airflow among those that use the workspace; empty when the connection has none."""
+        return self.settings.namespace
 
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
@@ -62,7 +73,7 @@ class AzureMLHook(BaseHook):
         """Return the client inside an event loop, where the synchronous lookup of a connection could block it."""
         connection = await cls.aget_connection(azureml_conn_id)
         aextra = getattr(connection, "aextra_dejson", None)  # not on the oldest Airflow that we support
-        return _client_of(connection, await aextra() if aextra else connection.extra_dejson)
+        return _client_of(_settings_of(connection, await aextra() if aextra else connection.extra_dejson))
 
     def diagnose(self) -> Iterator[Step]:
         """Yield the hops on the way to the workspace, then what the credential may do there."""
@@ -79,7 +90,9 @@ class AzureMLHook(BaseHook):
         except AzureMLError as error:
             yield Step.failed("connection", error)
             return
-        yield Step("connection", ok=True, text=f"'{self.azureml_conn_id}' leads to {client.workspace.arm_id}")
+        identity, remedy = _identity(self.namespace)
+        found = f"'{self.azureml_conn_id}' leads to {client.workspace.arm_id}; {identity}"
+        yield Step("connection", ok=True, text=found, remedy=remedy)
         yield from walk(client)
 
     def test_connection(self) -> tuple[bool, str]:
@@ -90,12 +103,27 @@ class AzureMLHook(BaseHook):
         return True, "; ".join(f"{step.name}: {step.text}" for step in steps[1:])
 
 
-def _client_of(connection: Connection, extra: dict[str, Any]) -> AzureMLClient:
+def _settings_of(connection: Connection, extra: dict[str, Any]) -> Settings:
     from airflow.sdk.log import mask_secret  # noqa: PLC0415 - costs nothing at parse time
 
     certificate = str(extra.get("certificate") or "")
     for secret in (extra.get("token"), certificate if "PRIVATE KEY" in certificate else None):  # or it is a path
         if secret:
             mask_secret(secret)
-    settings = Settings.read(connection.conn_id, connection.login, connection.password, extra)
+    return Settings.read(connection.conn_id, connection.login, connection.password, extra)
+
+
+def _client_of(settings: Settings) -> AzureMLClient:
+    from airflow.sdk.log import mask_secret  # noqa: PLC0415 - costs nothing at parse time
+
     return settings.client(mask_secret)
+
+
+def _identity(namespace: str) -> tuple[str, str]:
+    """Say how the runs of this Airflow are told apart from those of others, and what to do where they are not."""
+    named = f"namespace '{namespace}'" if namespace else "no namespace"
+    if hasattr(sdk_context, "TaskStateStoreAccessor"):
+        return f"runs are told apart by a nonce in Airflow's task state store; {named}", ""
+    remedy = "If several Airflows use the workspace, set 'namespace' in the connection of each."
+    text = f"runs are told apart by the namespace only, for Airflow has no task state store before 3.3; {named}"
+    return text, "" if namespace else remedy

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.operators.base import AzureMLBaseOperator, Result
-from airflow_azml.task import task_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,17 +71,19 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
         from airflow_azml.client.models import Registration  # noqa: PLC0415 - likewise
         from airflow_azml.client.workspace import model_page  # noqa: PLC0415 - likewise
 
+        identity = self.identity(context)
         registration = Registration(
             name=self.model_name,
             path=clean(self.model_path),
-            key=task_key(context),
+            key=identity.name(),
             version=self.model_version,
             model_type=self.model_type,
             description=self.description,
             tags=self.tags,
-            properties=self.properties,
+            properties={**(self.properties or {}), **identity.tags},
         )
         model = client.models.register(client.runs.get(self.run_id), registration)
+        identity.check(f"model {model.name}:{model.version}", model.properties)
         return {
             "model_name": model.name,
             "model_version": model.version,

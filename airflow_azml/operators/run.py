@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.operators.base import AzureMLBaseOperator, AzureMLWaitingOperator, Result
-from airflow_azml.task import beside_dag, generation_of, seconds, task_key
+from airflow_azml.task import beside_dag, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +78,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     def submit(self, client: AzureMLClient, context: Context) -> Target:
         """Adopt the run of this attempt, or start it."""
         from airflow_azml.client.files.bundle import Bundle  # noqa: PLC0415 - not at parse time
+        from airflow_azml.runtime import attempts  # noqa: PLC0415 - likewise
 
         definition = self._checked_definition(context)
         bundle = Bundle(
@@ -87,15 +87,17 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
             max_files=self.max_files,
             max_bytes=self.max_bytes,
         )
-        self.target, exists = self._attempt(client, context)
+        identity = self.identity(context)
+        self.target, exists = attempts.current(client, identity, self.experiment_name)
         if exists:
             self.log.info("%s: adopted, an earlier try of this task has started it", self.target)
-            return self.target
-        if self.cancel_on_kill:
-            self._cancel_former(client, context)
-        with bundle:
-            self.refuse_if_killed(self.target)
-            client.runs.start(self.experiment_name, bundle, definition, self.target.name)
+        else:
+            if self.cancel_on_kill:
+                attempts.cancel_former(client, identity, self.experiment_name)
+            with bundle:
+                self.refuse_if_killed(self.target)
+                client.runs.start(self.experiment_name, bundle, definition, self.target.name)
+        attempts.tag(client, identity, self.target)
         return self.target
 
     def accepted(self, target: Target) -> Result:
@@ -134,42 +136,6 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         if self.timeout is not None and self.cancel_on_kill:
             configuration.setdefault("maxRunDurationSeconds", math.ceil(self.timeout) + GRACE)
         return definition
-
-    def _attempt(self, client: AzureMLClient, context: Context) -> tuple[Target, bool]:
-        """Walk the attempts of this generation: the first that has not failed is ours, whether it exists or not."""
-        from airflow_azml.client.lifecycle import GONE, Kind, Phase, Target  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.targets import look, settled  # noqa: PLC0415 - likewise
-
-        for attempt in count():
-            name = task_key(context, str(attempt))
-            target = Target(Kind.RUN, name, parent=self.experiment_name)
-            seen = look(client, target)
-            if seen.canceling:
-                seen = settled(client, target)
-            if seen.phase not in {Phase.FAILED, Phase.CANCELED} and not seen.canceling:
-                return target, seen is not GONE
-        raise AssertionError("unreachable: count() never ends")
-
-    def _cancel_former(self, client: AzureMLClient, context: Context) -> None:
-        """Cancel what was left active when the task was cleared: its worker may have died without a word.
-
-        A generation is the number of the try that was the last when the task was cleared, and has no more attempts
-        than there were tries until the next one.
-        """
-        from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.targets import cancel  # noqa: PLC0415 - likewise
-
-        now = generation_of(context)
-        former = (
-            task_key(context, str(attempt), generation=generation)
-            for generation in range(now)
-            for attempt in range(now - generation)
-        )
-        for run in client.runs.get_many(former).values() if now else ():
-            if not run.terminal:
-                left = Target(Kind.RUN, run.run_id, parent=self.experiment_name)
-                status = cancel(client, left).status
-                self.log.info("%s: left active when the task was cleared, so it was cancelled: %s now", left, status)
 
 
 class AzureMLCancelRunOperator(AzureMLBaseOperator):

@@ -48,6 +48,17 @@ def test_doctor_walks_the_hops(command):
     assert hops == [*way, "clock", "submit", "cancel", "metrics", "artifacts"]
 
 
+def test_doctor_says_how_runs_are_told_apart(command, monkeypatch):
+    """The namespace, and whether there is a task state store; without both, what to do."""
+    said = command("doctor", "other", namespace="prod").stdout
+    assert "runs are told apart by a nonce in Airflow's task state store; namespace 'prod'\n" in said
+    monkeypatch.delattr("airflow.sdk.execution_time.context.TaskStateStoreAccessor")  # as on Airflow 3.2
+    assert "no task state store before 3.3; namespace 'prod'\nok" in command("doctor", "other", namespace="prod").stdout
+    done = command("doctor", "other")
+    assert "no namespace\n        If several Airflows use the workspace, set 'namespace'" in done.stdout
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "hop", "text"),
     [

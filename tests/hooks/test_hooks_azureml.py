@@ -57,6 +57,7 @@ def test_test_connection_says_what_was_found(connect):
         ({"workspace_name": "locla"}, "workspace 'locla' in resource group 'local'"),
         ({"cloud": "AzureClod"}, "cloud 'AzureClod': must be one of AzureCloud"),
         ({"api": "v3"}, "api 'v3': must be 'v1' or 'v2'"),
+        ({"namespace": "team a"}, "namespace 'team a': must be at most 64 letters, digits, '-', '_' or '.'"),
         ({"authority_url": "http://login.example"}, "'http://login.example': must be an https URL"),
         ({"ca_bundle": "/nowhere/ca.pem"}, "ca_bundle '/nowhere/ca.pem' is no file on this machine"),
         ({"resource_group": "", "tenant_id": None}, "'resource_group', 'tenant_id' missing"),
@@ -95,6 +96,7 @@ def test_clients_are_shared_within_a_process(connect):
     """A thousand tasks of a triggerer fetch one token; another workspace is another client."""
     client = connect().client
     assert AzureMLHook().client is client
+    assert connect(namespace="prod").client is client
     assert connect(workspace_name="other").client is not client
 
 

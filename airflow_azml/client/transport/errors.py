@@ -124,6 +124,17 @@ class ConflictError(AzureMLError):
     usual_cause = Cause.TRANSIENT
 
 
+class NotOwnedError(ConflictError):
+    """What has our id carries the tags of another task: it is neither adopted nor cancelled."""
+
+    permanent = True
+    usual_cause = Cause.USER
+    remedy = (
+        "If its tags or the connection's namespace were changed meanwhile, change them back; or clear the task, which "
+        "gives it a new id."
+    )
+
+
 class InvalidRequestError(AzureMLError):
     """The service understood the request and refuses it (400, 422 and other 4xx)."""
 

@@ -1,0 +1,1 @@
+"""What happens inside a task. Operators import it when they execute, never when a DAG file is parsed."""
