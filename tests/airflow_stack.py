@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -73,6 +74,10 @@ class StackApi(AirflowApi):
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
         """Mark a dag run `success` or `failed`: its tasks are stopped."""
         self.call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": state})
+
+    def delete_run(self, dag_id: str, run_id: str) -> None:
+        """Delete a dag run with all its tasks."""
+        self.call("DELETE", f"/dags/{dag_id}/dagRuns/{run_id}")
 
     @staticmethod
     def _path(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
@@ -227,6 +232,37 @@ def _send(number: signal.Signals, session: int) -> None:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+class OtherAirflow:
+    """An Airflow with a database of its own (SQLite) and no processes: it only runs `airflow dags test`.
+
+    :param state: folder for everything that is written.
+    :param dags: folder of the DAGs.
+    :param environment: further environment variables.
+    """
+
+    def __init__(self, state: Path, dags: Path, environment: Mapping[str, str]) -> None:
+        settings = airflow_settings(state, dags, f"http://{LOOPBACK}:{free_port()}")
+        self._database = state / "airflow.db"
+        self._environment = {**base_environment(), **settings, **environment}
+        state.mkdir()
+        self._airflow("db", "migrate")
+
+    def test(self, dag_id: str, conf: Mapping[str, str]) -> str:
+        """Run a dag run to its end and return its id."""
+        self._airflow("dags", "test", dag_id, "--conf", json.dumps(conf))
+        with closing(sqlite3.connect(self._database)) as database:
+            ((run_id, state),) = database.execute("SELECT run_id, state FROM dag_run WHERE dag_id = ?", [dag_id])
+        assert state == "success"
+        return str(run_id)
+
+    def _airflow(self, *arguments: str) -> None:
+        command = [str(PROGRAMS / "airflow"), *arguments]
+        done = subprocess.run(
+            command, env=self._environment, check=False, capture_output=True, text=True, timeout=START
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def ended(api: StackApi, dag_id: str, run_id: str, seconds: float = 120) -> str:

@@ -133,12 +133,21 @@ class AirflowApi:
             raise AirflowApiError(f"DAG files could not be imported.\n{reasons}")
         return known
 
-    def trigger(self, dag_id: str, *, logical_date: datetime | None = None, conf: dict[str, Any] | None = None) -> str:
-        """Start a dag run, un-pause the DAG, and return the dag run's id.
+    def trigger(
+        self,
+        dag_id: str,
+        *,
+        run_id: str | None = None,
+        logical_date: datetime | None = None,
+        conf: dict[str, Any] | None = None,
+    ) -> str:
+        """Start a dag run, un-pause the DAG, and return the dag run's id: Airflow chooses one when none is given.
 
         In this order: un-pausing first would let the scheduler start the DAG's latest scheduled run before ours.
         """
-        body = {"logical_date": logical_date.isoformat() if logical_date else None, "conf": conf or {}}
+        body: dict[str, Any] = {"logical_date": logical_date and logical_date.isoformat(), "conf": conf or {}}
+        if run_id:
+            body["dag_run_id"] = run_id
         run_id = str(self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
         self.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
         return run_id
@@ -185,7 +194,7 @@ class AirflowApi:
 def _checked(answer: httpx.Response) -> Any:
     if answer.is_error:
         raise AirflowApiError(f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}")
-    return answer.json()
+    return answer.json() if answer.content else None
 
 
 def _time(text: str | None) -> datetime | None:

@@ -37,10 +37,14 @@ class World:
 
         :param like: `experiment` and `gate` of another situation, to share its runs' fate.
         """
+        conf = {**self.conf(dag_id), **like}
+        return Situation(self, dag_id, self.stack.api.trigger(dag_id, conf=conf), **conf)
+
+    def conf(self, dag_id: str) -> dict[str, str]:
+        """Return the conf of a dag run whose experiment and gate are its own."""
         name = f"{dag_id}-{uuid4().hex[:8]}"
         (self.gates / name).mkdir()
-        conf = {"experiment": name, "gate": str(self.gates / name / "open"), **like}
-        return Situation(self, dag_id, self.stack.api.trigger(dag_id, conf=conf), **conf)
+        return {"experiment": name, "gate": str(self.gates / name / "open")}
 
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Use the emulator's own switches."""

@@ -5,12 +5,15 @@ All of these situations take place at the same time, on one Airflow; each looks 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from situations import LONG, World, until
+from airflow_stack import OtherAirflow
+from situations import LONG, Situation, World, until
 
 TOGETHER = True
+DAGS = Path(__file__).parent / "dags"
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 both_waits = pytest.mark.parametrize("wait", ["sync", "deferred"])
 
@@ -167,3 +170,29 @@ def test_mapped_tasks(world: World) -> None:
     until(lambda: list(it.runs().values()) == ["Running"] * 3, it.log)
     it.open()
     it.ends("success", {"Completed": 3})
+
+
+def test_dag_run_deleted_and_created_again(world: World) -> None:
+    """The same ids in the same Airflow, but a person wants it done anew: the old result is not taken over."""
+    it = world.situation("plain_sync")
+    it.open()
+    it.ends("success", {"Completed": 1})
+    world.stack.api.delete_run(it.dag_id, it.run_id)
+    world.stack.api.trigger(it.dag_id, run_id=it.run_id, conf={"experiment": it.experiment, "gate": it.gate})
+    it.ends("success", {"Completed": 2})
+
+
+def test_another_airflow_with_the_same_ids(world: World) -> None:
+    """It has a database of its own and the same workspace, dag, run and task ids: each Airflow has a run."""
+    dag_id, conf = "plain_sync", world.conf("plain_sync")
+    Path(conf["gate"]).write_text("0")
+    connection = {"AIRFLOW_CONN_AZUREML_DEFAULT": world.emulator.connection()}
+    other = OtherAirflow(world.gates / conf["experiment"] / "airflow", DAGS, connection)
+    run_id = other.test(dag_id, conf)
+    it = Situation(world, dag_id, world.stack.api.trigger(dag_id, run_id=run_id, conf=conf), **conf)
+    it.ends("success", {"Completed": 2})
+    tags = [run["tags"] for run in world.control("GET", "/runs")["value"] if run["experimentName"] == it.experiment]
+    assert {(one["airflow_dag_id"], one["airflow_run_id"], one["airflow_task_id"]) for one in tags} == {
+        (dag_id, run_id, "run")
+    }
+    assert len({one["airflow_nonce"] for one in tags}) == 2
