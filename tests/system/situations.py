@@ -97,6 +97,13 @@ class Situation:
         """Wait until a later try of the task has taken up the run of an earlier one."""
         until(lambda: "adopted, an earlier try" in self.log(), self.log)
 
+    def until_reported(self) -> None:
+        """Wait until the scheduler has read its executor's report of the task's end.
+
+        The report names dag, run, task and try only: it would be taken for that of a new task of these names.
+        """
+        until(lambda: "Received executor event with state success" in self._scheduler(), self._scheduler)
+
     def until_running(self, count: int = 1) -> str:
         """Wait until the last of so many runs is running, its script too; return its id."""
         until(lambda: [*self.runs().values()][count - 1 :] == ["Running"], lambda: f"{self.runs()}\n{self.log()}")

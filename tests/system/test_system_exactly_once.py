@@ -177,6 +177,7 @@ def test_dag_run_deleted_and_created_again(world: World) -> None:
     it = world.situation("plain_sync")
     it.open()
     it.ends("success", {"Completed": 1})
+    it.until_reported()
     world.stack.api.delete_run(it.dag_id, it.run_id)
     world.stack.api.trigger(it.dag_id, run_id=it.run_id, conf={"experiment": it.experiment, "gate": it.gate})
     it.ends("success", {"Completed": 2})
