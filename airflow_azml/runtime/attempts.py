@@ -10,8 +10,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from airflow_azml.client import targets
-from airflow_azml.client.errors import AzureMLError, NotOwnedError
 from airflow_azml.client.lifecycle import GONE, Kind, Phase, Target
+from airflow_azml.client.transport.errors import AzureMLError, NotOwnedError
 
 if TYPE_CHECKING:
     from airflow_azml.client.azureml import AzureMLClient

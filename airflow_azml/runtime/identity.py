@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from airflow.sdk.execution_time import context as sdk_context
 
-from airflow_azml.client.errors import NotOwnedError
 from airflow_azml.client.names import deterministic_id
+from airflow_azml.client.transport.errors import NotOwnedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ import requests
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from airflow_harness import Airflow
 
-from airflow_azml.client.errors import NotOwnedError
 from airflow_azml.client.runs import Runs
+from airflow_azml.client.transport.errors import NotOwnedError
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.operators.model import AzureMLRegisterModelOperator
 from airflow_azml.operators.run import AzureMLStartRunOperator
