@@ -69,6 +69,7 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
         """Register it, or adopt the version that an earlier try has registered."""
         from airflow_azml.client.artifacts import clean  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.models import Registration  # noqa: PLC0415 - likewise
+        from airflow_azml.client.values import mapping  # noqa: PLC0415 - likewise
         from airflow_azml.client.workspace import model_page  # noqa: PLC0415 - likewise
 
         identity = self.identity(context)
@@ -80,7 +81,7 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
             model_type=self.model_type,
             description=self.description,
             tags=self.tags,
-            properties={**(self.properties or {}), **identity.tags},
+            properties=mapping("properties", self.properties or {}) | identity.tags,
         )
         model = client.models.register(client.runs.get(self.run_id), registration)
         identity.check(f"model {model.name}:{model.version}", model.properties)

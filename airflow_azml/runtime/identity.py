@@ -37,7 +37,7 @@ LABELS = {
     "airflow_nonce": "nonce",
 }
 _DIGEST = 12  # characters
-_LONGEST_TAG = 256  # characters: Resource Manager refuses longer values of tags
+_LONGEST_TAG = 256  # characters: Resource Manager's limit; none is published for runs and models
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,10 @@ class Identity:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of what the task creates. They show only a digest of the nonce, from which ids could be guessed."""
+        """The tags of a run, or properties of a model version, that the task creates.
+
+        They show only a digest of the nonce: with the nonce itself anybody could compute our next ids.
+        """
         values = {
             "airflow_dag_id": self.dag_id,
             "airflow_run_id": self.run_id,

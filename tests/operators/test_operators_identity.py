@@ -6,7 +6,6 @@ import uuid
 from datetime import timedelta
 
 import pytest
-import requests
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from airflow_harness import Airflow
 
@@ -94,7 +93,7 @@ def test_the_nonce_is_stored_before_anything_is_submitted_and_never_expires(anot
     """A worker that dies during the request leaves the nonce behind, with which the next try finds the run."""
     fields, airflow = project(SLEEPS), another()
     fault = {"path": f"/{fields['experiment_name']}/startrun", "delay": 600, "afterWork": True}
-    requests.post(f"{emulator.url}/_emulator/faults", json=fault, timeout=10).raise_for_status()
+    emulator.control("POST", "faults", json=fault).raise_for_status()
     killed = start(airflow, fields, execution_timeout=timedelta(seconds=3), on_kill="detach", retries=1)
     assert isinstance(killed.error, AirflowTaskTimeout)
     assert {(task, key) for _, task, key in airflow.store} == {("task", NONCE_KEY)}
@@ -187,7 +186,7 @@ def test_a_run_that_could_not_be_tagged_goes_on_and_is_tagged_by_the_next_try(
     """The task does not fail for its tags; an untagged run under our id is ours."""
     fields, airflow = project(SLEEPS), another()
     fault = {"method": "PATCH", "path": "/history/.*/runs/", "status": 403, "times": 1}
-    requests.post(f"{emulator.url}/_emulator/faults", json=fault, timeout=10).raise_for_status()
+    emulator.control("POST", "faults", json=fault).raise_for_status()
     fields["wait_for_completion"] = False
     run_id = start(airflow, fields, retries=1).result["run_id"]
     assert "could not be tagged" in caplog.text
