@@ -12,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import psutil
-import requests
 from airflow_stack import AirflowStack, ended
 from emulator_process import EmulatorProcess, wait_until
 
@@ -48,7 +47,7 @@ class World:
 
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Use the emulator's own switches."""
-        answer = requests.request(method, f"{self.emulator.url}/_emulator{path}", json=body, timeout=60)
+        answer = self.emulator.control(method, path.removeprefix("/"), json=body)
         answer.raise_for_status()
         return answer.json()
 
