@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client.lifecycle import Kind
+from airflow_azml.client.transport.errors import AzureMLError
 from airflow_azml.client.transport.plain_json import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.history import Run
     from airflow_azml.client.lifecycle import Target
 
+log = logging.getLogger(__name__)
 Facts = dict[str, Any]
 
 
@@ -26,12 +30,21 @@ def _of_run(client: AzureMLClient, target: Target) -> Facts:
     run = client.runs.get(target.name, target.parent or None)
     return {
         "run_id": run.id,
-        "experiment_name": target.parent or None,
+        "experiment_name": target.parent or _experiment_of(client, run),
         "status": run.status,
         "started": run.started,
         "ended": run.ended,
         "metrics": client.runs.metrics(run.id),
     }
+
+
+def _experiment_of(client: AzureMLClient, run: Run) -> str | None:
+    """Return the name of a run's experiment. A run that has ended does not fail for want of it."""
+    try:
+        return client.experiments.by_id(run.experiment_id).name
+    except AzureMLError as error:
+        log.warning("the experiment of run %s is not known: %s", run.id, error)
+        return None
 
 
 def _of_compute(client: AzureMLClient, target: Target) -> Facts:

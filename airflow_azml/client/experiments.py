@@ -61,6 +61,12 @@ class Experiments(Service):
             self.http.json("GET", self.regional(HISTORY, "experiments", name), operation="get experiment")
         )
 
+    def by_id(self, experiment_id: str) -> Experiment:
+        """Return an experiment by its GUID, which is all that a run tells of it; NotFoundError when there is none."""
+        return Experiment.parse(
+            self.http.json("GET", self.regional(HISTORY, "experimentids", experiment_id), operation="get experiment")
+        )
+
     def create(self, name: str) -> Experiment:
         """Create an experiment, or return the one of that name."""
         url = self.regional(HISTORY, "experiments", check_experiment_name(name))

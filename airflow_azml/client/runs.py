@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.experiments import HISTORY
 from airflow_azml.client.files.bundle import MultipartStream
 from airflow_azml.client.history import RunHistory
 from airflow_azml.client.names import check_experiment_name, check_run_id
@@ -168,10 +167,7 @@ class Runs(RunHistory):
         if run.cancel_uri and self.http.cloud.trusts(run.cancel_uri):
             return run.cancel_uri
         if experiment is None:
-            found = self.http.json(
-                "GET", self.regional(HISTORY, "experimentids", run.experiment_id), operation="get experiment"
-            )
-            experiment = str(found["name"])
+            experiment = self._experiments.by_id(run.experiment_id).name
         return self.regional(EXECUTION, "experiments", experiment, "runId", run.id, "cancel")
 
 

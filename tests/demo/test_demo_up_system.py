@@ -85,17 +85,15 @@ def test_the_test_button_works(airflow: AirflowApi) -> None:
 
 
 def test_what_the_test_button_of_this_airflow_needs(up: Service, airflow: AirflowApi) -> None:
-    """As the README says: a kept connection without a port is tested only with the client secret entered anew."""
+    """As the README says: it refuses a kept connection without a port, and tests it when it has any."""
     default = airflow.call("GET", "/connections/azureml_default")
     secret = re.search(r'"password": "([^"]+)"', up.log.read_text())[1]
-    body = {"connection_id": "kept", "conn_type": "azureml", "login": default["login"], "password": secret}
-    body["extra"] = default["extra"]
-    assert airflow.call("POST", "/connections/test", json=body)["status"], "before it is kept"
-    airflow.call("POST", "/connections", json=body)
+    body = {**{name: default[name] for name in ("conn_type", "login", "extra")}, "password": secret}
+    airflow.call("POST", "/connections", json={**body, "connection_id": "without"})
+    airflow.call("POST", "/connections", json={**body, "connection_id": "with", "port": 443})
     with pytest.raises(AirflowApiError, match=r"400 .*host or port to test differs"):
-        airflow.call("POST", "/connections/test", json=shown(airflow, "kept"))
-    again = {**shown(airflow, "kept"), "password": secret}
-    assert airflow.call("POST", "/connections/test", json=again)["status"]
+        airflow.call("POST", "/connections/test", json=shown(airflow, "without"))
+    assert airflow.call("POST", "/connections/test", json=shown(airflow, "with"))["status"]
 
 
 def test_ctrl_c_ends_it_well(up: Service, airflow: AirflowApi) -> None:

@@ -9,7 +9,8 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 from emulator_process import EmulatorProcess
 
-from airflow_azml.client.transport.errors import ServiceError
+from airflow_azml.client.experiments import Experiments
+from airflow_azml.client.transport.errors import NotFoundError, ServiceError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
 
@@ -26,8 +27,10 @@ def started(airflow, cpu, project, _stop_runs):
         outcome = airflow.run(
             AzureMLStartRunOperator, task_id="start", compute_name=cpu, wait_for_completion=False, **project(script)
         )
+        started.experiments.append(outcome.result["experiment_name"])
         return outcome.result["run_id"]
 
+    started.experiments = []
     return started
 
 
@@ -50,6 +53,18 @@ def test_a_completed_run_ends_the_wait_with_its_facts(airflow, started, wait, fi
     assert outcome.xcom["azureml_studio_link"].startswith(f"https://ml.azure.com/runs/{run_id}?wsid=")
     result = airflow.finish(outcome).result
     assert (result["run_id"], result["status"], result["metrics"]) == (run_id, "Completed", {})
+    assert result["experiment_name"] == started.experiments[0]
+
+
+def test_a_run_whose_experiment_is_not_told_is_a_success(started, wait, monkeypatch):
+    """What can no longer be found out after the run's end is left empty."""
+
+    def unknown(*_):
+        raise NotFoundError("there is no such experiment", operation="get experiment")
+
+    run_id = started("pass")
+    monkeypatch.setattr(Experiments, "by_id", unknown)
+    assert wait(run_id, mode="poke").result["experiment_name"] is None
 
 
 def test_rescheduling_gives_the_worker_back_between_two_looks(started, wait, until):
