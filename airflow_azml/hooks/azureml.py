@@ -91,8 +91,8 @@ class AzureMLHook(BaseHook):
             yield Step.failed("connection", error)
             return
         identity, remedy = _identity(self.namespace)
-        found = f"'{self.azureml_conn_id}' leads to {client.workspace.arm_id}; {identity}"
-        yield Step("connection", ok=True, text=found, remedy=remedy)
+        found = (f"'{self.azureml_conn_id}' leads to {client.workspace.arm_id}", identity, *self.settings.unknown)
+        yield Step("connection", ok=True, text="; ".join(found), remedy=remedy)
         yield from walk(client)
 
     def test_connection(self) -> tuple[bool, str]:
@@ -100,7 +100,7 @@ class AzureMLHook(BaseHook):
         steps = list(self.diagnose())
         if failed := [str(step) for step in steps if not step.ok]:
             return False, "; ".join(failed)
-        return True, "; ".join(f"{step.name}: {step.text}" for step in steps[1:])
+        return True, "; ".join([*(f"{step.name}: {step.text}" for step in steps[1:]), *self.settings.unknown])
 
 
 def _settings_of(connection: Connection, extra: dict[str, Any]) -> Settings:

@@ -79,6 +79,13 @@ def test_doctor_names_the_hop_that_fails(command, changes, hop, text):
     assert "n0t-the-0ne" not in done.stdout + done.stderr
 
 
+def test_doctor_tells_of_keys_that_are_not_known(command):
+    """They do no harm, but what they were meant for is not in force."""
+    done = command("doctor", "other", namespaces="prod")
+    assert done.returncode == 0
+    assert "unknown extra 'namespaces' is ignored; did you mean 'namespace'?" in done.stdout.splitlines()[0]
+
+
 def test_doctor_says_what_the_credential_may_not_do(command, emulator):
     """All of it at once, and none of the questions leaves anything behind in the workspace."""
     header = {"X-Emulator-Control": "1"}
