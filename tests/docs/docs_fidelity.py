@@ -17,7 +17,7 @@ def operations() -> dict[Any, set[str]]:
     for router in ROUTERS:
         for route in router.routes:
             verbs = "/".join(verb for verb in SERVICE_VERBS if verb in route.methods)
-            path = route.path_format.replace(WORKSPACE_PATH, "/...").removeprefix("/")
+            path = route.path_format.replace(WORKSPACE_PATH, "/...").removeprefix("/") or "/"
             found.setdefault(route.endpoint, set()).add(f"{verbs} {path}")
     return {handler: _scoped(requests) for handler, requests in found.items()}
 
