@@ -132,8 +132,14 @@ def test_metrics_and_progress_of_a_run(emulator: Any, client: Client) -> None:
     assert 'http-equiv="refresh"' in requests.get(emulator.url + run_page(run_id), timeout=30).text
     values = [{"metricId": str(step), "data": {"loss": loss}, "step": step} for step, loss in enumerate((3, 2, 1.5))]
     batch = {"values": [{"name": "loss", "columns": {"loss": "double"}, "value": values}], "reportErrors": True}
+    row = {"metricId": "row", "data": {"path": "javascript:alert(1)", "text": "not a link"}}
+    columns = {"path": "string", "text": "string"}
+    batch["values"].append({"name": "row", "columns": columns, "value": [row]})
     assert emulator.regional("POST", "metric/v2.0", f"/runs/{run_id}/batch", json=batch).json()["errors"] == []
-    assert re.search(r"loss\s+1\.5\s+3", opened(emulator, run_page(run_id)).text)
+    page = opened(emulator, run_page(run_id))
+    assert "javascript:alert(1)" in page.text
+    assert all(link.startswith("/") for link in page.links)
+    assert re.search(r"loss\s+1\.5\s+3", page.text)
     assert run_id in opened(emulator, compute_page("cpu")).text
     client.cancel(run_id)
     client.wait(run_id)
@@ -182,3 +188,12 @@ def test_pages_meet_no_faults(emulator: Any) -> None:
     emulator.call("POST", "/_emulator/faults", json=fault, headers={"X-Emulator-Control": "1"}).raise_for_status()
     opened(emulator, "/home")
     assert emulator.arm("GET", "/computes").status_code == 503
+
+
+def test_a_run_with_many_files_shows_the_first_ones(emulator: Any, client: Client) -> None:
+    """The page stays readable, and says how many there are."""
+    run_id = client.start("for number in range(501):\n    open(f'outputs/{number:03}', 'w').close()")
+    assert client.wait(run_id)["status"] == "Completed"
+    page = opened(emulator, run_page(run_id))
+    assert "The first 500 of 502 files" in page.text  # and its log
+    assert len([link for link in page.links if "/files/" in link]) == 500

@@ -107,3 +107,4 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters["shown"] = _shown
+_TEMPLATES.tests["link"] = lambda value: isinstance(value, Link)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_azml.emulator.storage.blobs import Blob
 
 NEWEST = 50  # runs of a list
+MOST_FILES = 500  # of a run
 LOG_BYTES = 64 * 1024  # of the end of a log
 LOG_LINES = 200  # of a deployment's log
 RUNS = ("run", "experiment", "status", "compute", "created", "seconds")
@@ -66,7 +67,11 @@ def run(world: World, run_id: str) -> Page:
         _runs("Child runs", children),
         Table.of("Tags", found["tags"]),
         Table.of("Properties", found["properties"]),
-        Table("Files", ("file", "bytes"), [(_file_link(found, name), blob.size) for name, blob in files]),
+        Table(
+            "Files" if len(files) <= MOST_FILES else f"The first {MOST_FILES} of {len(files)} files",
+            ("file", "bytes"),
+            [(_file_link(found, name), blob.size) for name, blob in files[:MOST_FILES]],
+        ),
         *(Text(name, _tail(blob)) for name, blob in files if name.partition("/")[0] in LOG_FOLDERS),
     )
     return Page("Run", found["runId"], said, parts, moving=found["status"] not in TERMINAL)
