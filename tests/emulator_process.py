@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+SUBSCRIPTION, TENANT = "00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000001"
 WORKSPACE = (
     f"/subscriptions/{SUBSCRIPTION}/resourceGroups/local/providers/Microsoft.MachineLearningServices/workspaces/local"
 )
@@ -59,7 +59,7 @@ class EmulatorProcess:
     def connection(self, **changes: Any) -> str:
         """Return the Airflow connection to it, over TLS; changes are of the extra, or of login and password."""
         extra = {
-            "tenant_id": "local",
+            "tenant_id": TENANT,
             "subscription_id": SUBSCRIPTION,
             "resource_group": "local",
             "workspace_name": "local",
@@ -108,7 +108,7 @@ class EmulatorProcess:
         """Return a new token for a service."""
         form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": self.secret}
         form["scope"] = f"{audience}/.default"
-        answer = requests.post(f"{self.url}/local/oauth2/v2.0/token", data=form, timeout=10)
+        answer = requests.post(f"{self.url}/{TENANT}/oauth2/v2.0/token", data=form, timeout=10)
         return str(answer.json()["access_token"])
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:

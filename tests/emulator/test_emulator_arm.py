@@ -15,7 +15,8 @@ VERSION = {"api-version": "2023-10-01"}
 
 
 def get(emulator, path, **params):
-    return emulator.call("GET", path, params={**VERSION, **params})
+    version = VERSION if PROVIDER in path else {"api-version": "2021-04-01"}
+    return emulator.call("GET", path, params={**version, **params})
 
 
 @pytest.mark.parametrize("path", [f"{GROUP}{PROVIDER}/workspaces", f"{SUBSCRIPTION}{PROVIDER}/workspaces"])
@@ -79,11 +80,11 @@ def test_regional_calls_know_only_the_one_workspace_too(emulator):
 
 @pytest.mark.parametrize("path", ["/subscriptions", WORKSPACE, WORKSPACE + "/computes/x"])
 def test_resource_manager_requires_an_api_version(emulator, path):
-    """Without api-version the answer is a 400 that lists the supported ones; any version is taken."""
+    """Without api-version the answer is a 400 that lists the supported ones; its name is read in any case."""
     answer = emulator.call("GET", path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "MissingApiVersionParameter")
     assert "2019-11-01" in answer.json()["error"]["message"]
-    assert emulator.call("GET", path, params={"Api-Version": "2031-01-01-preview"}).status_code in {200, 404}
+    assert emulator.call("GET", path, params={"Api-Version": "2019-11-01"}).status_code in {200, 404}
 
 
 def test_regional_services_require_none(emulator):
@@ -114,3 +115,56 @@ def test_what_is_not_implemented_says_so_by_name(emulator, method, path):
     answer = emulator.call(method, path, params=VERSION)
     assert answer.status_code == 501
     assert f"{method} {path}" in answer.json()["error"]["message"]
+
+
+V1_ONLY, V2_TOO = ("2018-11-19", "2019-11-01", "2021-07-01"), ("2022-02-01-preview", "2023-10-01", "2025-12-01")
+V2 = ("models", "codes/c/versions", "environments", "onlineEndpoints", "onlineEndpoints/e/deployments", "datastores")
+
+
+@pytest.mark.parametrize("version", ["banana", "2023-10-02", "2023-10-01-preview", "v1.0", "2019-09-30"])
+@pytest.mark.parametrize("path", [WORKSPACE, f"{WORKSPACE}/computes", f"{GROUP}{PROVIDER}/workspaces", *V2])
+def test_a_version_that_does_not_exist_is_refused(emulator, path, version):
+    """The error names the type and lists the versions that are taken for it, and every one of the list is taken."""
+    path = path if path.startswith("/") else f"{WORKSPACE}/{path}"
+    answer = emulator.call("GET", path, params={"api-version": version})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "NoRegisteredProviderFound")
+    assert f"API version '{version}' for type 'workspaces" in error["message"]
+    supported = error["message"].split("api-versions are '")[1].split("'")[0].split(", ")
+    newest, oldest = supported[-1], supported[0]
+    assert {emulator.call("GET", path, params={"api-version": known}).status_code for known in (newest, oldest)} <= {
+        200, 404,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", V2)
+@pytest.mark.parametrize("version", V1_ONLY)
+def test_v2_resources_have_v2_versions(emulator, path, version):
+    """A version that knows computes only is refused for models, endpoints and all other resources of v2."""
+    answer = emulator.call("GET", f"{WORKSPACE}/{path}", params={"api-version": version})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "NoRegisteredProviderFound")
+    kind = "/".join(["workspaces", *path.split("/")[::2]])
+    assert f"for type '{kind}'" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("version", [*V1_ONLY, *V2_TOO, "2022-01-01-PREVIEW"])
+def test_computes_have_all_versions(emulator, version):
+    """Workspaces and computes are as old as the service; a version matches in any case."""
+    for path in (WORKSPACE, f"{WORKSPACE}/computes"):
+        assert emulator.call("GET", path, params={"api-version": version}).status_code == 200
+
+
+@pytest.mark.parametrize(("version", "status"), [("2019-11-01", 200), ("2021-04-01", 200), ("2018-11-19", 400)])
+def test_groups_have_versions_of_their_own(emulator, version, status):
+    """Subscriptions and resource groups are not Azure ML's: their versions are Resource Manager's."""
+    for path in ("/subscriptions", SUBSCRIPTION, f"{SUBSCRIPTION}/resourceGroups", GROUP):
+        answer = emulator.call("GET", path, params={"api-version": version})
+        assert answer.status_code == status, path
+        if status == 400:
+            assert answer.json()["error"]["code"] == "InvalidApiVersionParameter"
+
+
+def test_regional_services_look_at_no_version(emulator):
+    """The article sends 2019-11-01 there, the v2 SDK `v1.0`, the v1 SDK nothing: all is well."""
+    for query in ({"api-version": "2019-11-01"}, {"api-version": "v1.0"}, {"api-version": "banana"}, {}):
+        assert emulator.call("GET", f"/history/v1.0{WORKSPACE}/experiments", params=query).status_code == 200

@@ -12,6 +12,7 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from emulator_process import TENANT
 
 FORM = {
     "grant_type": "client_credentials",
@@ -37,13 +38,13 @@ def chain(key):
 
 
 def sign_in(emulator, assertion, endpoint="v2.0/", **form):
-    url = f"{emulator.url}/local/oauth2/{endpoint}token"
+    url = f"{emulator.url}/{TENANT}/oauth2/{endpoint}token"
     target = {"scope": "https://management.azure.com/.default", "resource": "https://management.azure.com/"}
     return requests.post(url, data={**FORM, **target, "client_assertion": assertion, **form}, timeout=10)
 
 
 def claims(emulator, endpoint="v2.0/", **changes):
-    url = f"{emulator.url}/local/oauth2/{endpoint}token"
+    url = f"{emulator.url}/{TENANT}/oauth2/{endpoint}token"
     return {"aud": url, "iss": "local", "sub": "local", "exp": int(time.time()) + 600, **changes}
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from runs_support import Client
 
 PASSWORD = "Sw0rdfish-never-seen-again"
 COUNTERS = {"preparing", "running", "idle", "unusable", "leaving", "preempted"}
@@ -295,6 +296,8 @@ def test_regional_service_shows_the_same_compute(emulator, created):
         ("cpu", cluster(userAccountCredentials={"adminUserName": "u"}), "adminUserPassword"),
         ("cpu", cluster(userAccountCredentials={"adminUserPassword": PASSWORD}), "adminUserName"),
         ("cpu", cluster() | {"tags": {"a": 1}}, "tags"),
+        ("cpu", cluster() | {"location": "mars"}, "The provided location 'mars' is not available for resource type"),
+        ("cpu", cluster() | {"location": ""}, "List of available regions for the resource type is 'australiaeast,"),
     ],
 )
 def test_bad_specs_are_refused_by_name(emulator, name, body, says):
@@ -312,6 +315,37 @@ def test_types_that_are_not_offered_are_named(emulator):
     answer = emulator.arm("PUT", "/computes/aks", json={"properties": {"computeType": "aks"}})
     assert answer.status_code == 501
     assert "AKS" in answer.json()["error"]["message"]
+
+
+def test_a_size_that_does_not_exist_fails_the_creation(emulator, finished):
+    """As on the service, the request is accepted; then compute and operation fail, with the list of what there is."""
+    answer = emulator.arm("PUT", "/computes/toaster", json=cluster(size="Standard_Toaster", least=1))
+    assert (answer.status_code, answer.json()["properties"]["provisioningState"]) == (201, "Creating")
+    operation = finished(answer)
+    assert (operation["status"], operation["error"]["code"]) == ("Failed", "InvalidPropertyValue")
+    properties = emulator.arm("GET", "/computes/toaster").json()["properties"]
+    error = properties["provisioningErrors"][0]["error"]
+    assert (properties["provisioningState"], properties["properties"]["currentNodeCount"]) == ("Failed", 0)
+    assert "STANDARD_TOASTER for property Cluster.Properties.VMSize is not a supported VM size" in error["message"]
+    assert "STANDARD_DS3_V2" in error["details"][0]["message"].split(",")
+    again = emulator.arm("PUT", "/computes/toaster", json=cluster(size="Standard_Toaster"))
+    assert finished(again)["status"] == "Failed"
+    assert (
+        finished(emulator.arm("DELETE", "/computes/toaster?underlyingResourceAction=Delete"))["status"] == "Succeeded"
+    )
+
+
+def test_a_run_is_not_sent_to_a_compute_that_failed(emulator, finished):
+    """A compute that could not be created takes no runs: they would wait for ever."""
+    finished(emulator.arm("PUT", "/computes/broken", json=cluster(size="Standard_Toaster")))
+    answer = Client(emulator, compute="broken").post("print()")
+    assert (answer.status_code, answer.json()["error"]["innerError"]["code"]) == (400, "ComputeNotFound")
+
+
+def test_a_region_is_spelled_in_two_ways(created, emulator):
+    """`West US 2`, as the portal writes it, is westus2."""
+    name = created(cluster() | {"location": "West US 2"})
+    assert emulator.arm("GET", f"/computes/{name}").json()["location"] == "westus2"
 
 
 JSON = st.recursive(

@@ -287,6 +287,7 @@ def test_stopping_does_not_fail_what_is_being_built(fresh_serving, until):
         ("blue", {"environmentVariables": {"A": 1}}, 400, "environmentVariables"),
         ("blue", {"environmentVariables": {"A=B": "1"}}, 400, "A=B"),
         ("blue", {"requestSettings": {"requestTimeout": "soon"}}, 400, "requestTimeout"),
+        ("blue", {"instanceType": "Standard_Toaster"}, 400, "Standard_Toaster"),
     ],
 )
 def test_refuses_what_it_cannot_deploy(serving, name, change, status, words):

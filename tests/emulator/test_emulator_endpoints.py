@@ -130,6 +130,7 @@ def test_only_token_endpoints_issue_tokens(emulator, create):
         ("refused", {"location": "eastus", "properties": {"authMode": "Basic"}}, "authMode"),
         ("refused", {"location": "eastus", "properties": {}}, "authMode"),
         ("refused", {"properties": {"authMode": "Key"}}, "location"),
+        ("refused", {**body(), "location": "mars"}, "LocationNotAvailableForResourceType"),
         ("refused", body(traffic={"blue": 100}), "blue"),
         ("refused", body(traffic={"blue": "100"}), "whole number"),
         ("refused", body(traffic=[]), "traffic"),

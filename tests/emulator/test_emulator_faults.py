@@ -158,7 +158,7 @@ def test_the_pace_changes_at_run_time(fresh_emulator, until):
         "endpoint": 0.5,
     }
     assert fresh_emulator.control("POST", SPEED, json={"speed": "real", "endpoint": 0}).json()["endpoint"] == 0
-    body = {"computeType": "AmlCompute", "properties": {"vmSize": "x", "scaleSettings": {"maxNodeCount": 1}}}
+    body = {"computeType": "AmlCompute", "properties": {"vmSize": "STANDARD_D1", "scaleSettings": {"maxNodeCount": 1}}}
     answer = fresh_emulator.arm("PUT", "/computes/slow", json={"location": "eastus", "properties": body})
     assert answer.headers["Retry-After"] == "10"
     fresh_emulator.control("POST", SPEED, json={"speed": "fast", "compute": 0})

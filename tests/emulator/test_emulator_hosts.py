@@ -7,11 +7,11 @@ import ssl
 
 import pytest
 import requests
-from emulator_process import SUBSCRIPTION, EmulatorProcess
+from emulator_process import SUBSCRIPTION, TENANT, EmulatorProcess
 
 from airflow_azml.emulator.host.known_hosts import KnownHosts
 
-FAULTS, TOKEN = "/_emulator/faults", "/local/oauth2/v2.0/token"
+FAULTS, TOKEN = "/_emulator/faults", f"/{TENANT}/oauth2/v2.0/token"
 FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "azureml.example.com"}
 
 

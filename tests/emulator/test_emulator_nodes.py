@@ -111,7 +111,7 @@ def engine(tmp_path):
 
 def cluster_spec(most):
     scale = {"maxNodeCount": most, "nodeIdleTimeBeforeScaleDown": "PT1H"}
-    inner = {"vmSize": "x", "scaleSettings": scale}
+    inner = {"vmSize": "STANDARD_D1", "scaleSettings": scale}
     return specs.read("cpu", {"properties": {"computeType": "AmlCompute", "properties": inner}})
 
 

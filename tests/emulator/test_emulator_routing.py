@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 import requests
+from emulator_process import TENANT
 
 from airflow_azml.emulator.host.app import canonical_path
 
@@ -115,7 +116,7 @@ def test_what_no_route_takes_is_named_in_its_planes_words(emulator):
     name = "/artifact/v2.0" + WORKSPACE + "/artifacts/metadata/ExperimentRun/dcid.x/%0A"
     assert emulator.call("GET", name).json()["error"]["innerError"]["code"] == "ArtifactNotFound"
     headers = {"Content-Type": "multipart/form-data"}
-    unread = requests.post(f"{emulator.url}/local/oauth2/token", data=b"--x", headers=headers, timeout=10)
+    unread = requests.post(f"{emulator.url}/{TENANT}/oauth2/token", data=b"--x", headers=headers, timeout=10)
     assert (unread.status_code, unread.json()["error"]["innerError"]["code"]) == (400, "ValidationError")
 
 
@@ -124,7 +125,7 @@ def test_a_form_that_cannot_be_read_is_not_logged(emulator):
     log = emulator.data.parent / "emulator.log"
     before = log.read_text()
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    answer = requests.post(f"{emulator.url}/local/oauth2/token", data=b"garbage", headers=headers, timeout=10)
+    answer = requests.post(f"{emulator.url}/{TENANT}/oauth2/token", data=b"garbage", headers=headers, timeout=10)
     assert answer.status_code == 400
     assert log.read_text() == before
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 import requests
 from airflow.sdk.log import mask_secret, redact
-from emulator_process import EmulatorProcess, free_port
+from emulator_process import TENANT, EmulatorProcess, free_port
 
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.testing import AzureMLEmulator
@@ -21,7 +21,7 @@ CHOSEN = "a-secret-of-my-own"
 def sign_in(url, secret):
     form = {"grant_type": "client_credentials", "client_id": facts.CLIENT_ID, "client_secret": secret}
     form["scope"] = "https://management.azure.com/.default"
-    return requests.post(f"{url}/{facts.TENANT}/oauth2/v2.0/token", data=form, timeout=10).status_code
+    return requests.post(f"{url}/{TENANT}/oauth2/v2.0/token", data=form, timeout=10).status_code
 
 
 def password(emulator):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from emulator_process import WORKSPACE, EmulatorProcess, free_port
+from emulator_process import TENANT, WORKSPACE, EmulatorProcess, free_port
 
 PROXY = Path(__file__).with_name("proxy.py")
 
@@ -48,7 +48,7 @@ def through(emulator: EmulatorProcess, until: Any) -> Iterator[Callable[[float],
 def sign_in(send: Any, secret: str) -> str:
     form = {"grant_type": "client_credentials", "client_id": "local", "client_secret": secret}
     form["scope"] = "https://management.azure.com/.default"
-    return str(send("POST", "/local/oauth2/v2.0/token", data=form).json()["access_token"])
+    return str(send("POST", f"/{TENANT}/oauth2/v2.0/token", data=form).json()["access_token"])
 
 
 def test_every_address_leads_through_the_proxy_again(emulator: EmulatorProcess, through: Any) -> None:
@@ -56,8 +56,8 @@ def test_every_address_leads_through_the_proxy_again(emulator: EmulatorProcess, 
     send = through(0)
     token = sign_in(send, emulator.secret)
     workspace = send("GET", f"{WORKSPACE}?api-version=2023-10-01", headers={"Authorization": f"Bearer {token}"}).json()
-    configuration = send("GET", "/local/v2.0/.well-known/openid-configuration").json()
-    proxy = configuration["token_endpoint"].partition("/local/")[0]
+    configuration = send("GET", f"/{TENANT}/v2.0/.well-known/openid-configuration").json()
+    proxy = configuration["token_endpoint"].partition(f"/{TENANT}/")[0]
     assert workspace["properties"]["discoveryUrl"].startswith(proxy)
     told = send("GET", "/_emulator").json()
     assert told["faults"] == {}
@@ -71,7 +71,7 @@ def test_every_kind_of_fault_is_met(through: Any) -> None:
     send = through(1)
     for _ in range(60):
         with suppress(requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-            answer = send("GET", "/local/discovery/keys")
+            answer = send("GET", f"/{TENANT}/discovery/keys")
             assert answer.status_code >= 400 or answer.elapsed.total_seconds() >= 1
     told = send("GET", "/_emulator").json()
     assert set(told["faults"]) == set(KINDS)

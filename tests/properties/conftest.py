@@ -17,7 +17,7 @@ settings.register_profile("explore", max_examples=int(os.environ.get("HYPOTHESIS
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The emulator with its one of everything."""
     with running(tmp_path_factory.mktemp("properties")) as site:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
-from emulator_process import SUBSCRIPTION
+from emulator_process import SUBSCRIPTION, TENANT
 from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ from properties_samples import BODIES, CLUSTER, CONTAINER, DEFINITION, ENDPOINT,
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH
 
 KNOWN = {
-    "subscription": SUBSCRIPTION, "group": "local", "workspace": "local", "location": "eastus", "tenant": "local",
+    "subscription": SUBSCRIPTION, "group": "local", "workspace": "local", "location": "eastus", "tenant": TENANT,
     "experiment": EXPERIMENT, "run_id": RUN, "compute": CLUSTER, "model_id": f"{MODEL}:1", "endpoint": ENDPOINT,
     "version": "1", "account": "azuremllocal", "container": CONTAINER, "origin": "ExperimentRun", "family": "compute",
     "snapshot_id": SNAPSHOT, "path": "outputs/model.txt", "metric_id": SNAPSHOT,
@@ -71,7 +71,8 @@ values = st.recursive(
 raw_bodies = st.sampled_from(
     [b"", b" ", b"{", b"[]", b"null", b"NaN", b'{"a": 1e999}', b'"\xff"', b"[" * 100_000, b'{"a":' * 5000, b"\xff\xfe",
      b"--x\r\n\r\n--x--", b'--x\r\nContent-Disposition: form-data; name="runDefinitionFile"\r\n\r\n{}\r\n--x--\r\n',
-     b"grant_type=client_credentials&client_id=local&client_secret=in-process-secret&scope=x", b"a=%ff&a=b&=",
+     b"grant_type=client_credentials&client_id=local&client_secret=in-process-secret&scope=https://ml.azure.com/.default",
+     b"a=%ff&a=b&=",
      b"<BlockList><Latest>AAAA</Latest></BlockList>", b"1" * 5000]
 ) | st.binary(max_size=50)  # fmt: skip
 
@@ -173,7 +174,8 @@ def check(answer, method: str) -> None:
         assert answer.headers["x-ms-error-code"]
     elif kind == "application/json":
         said = answer.json()
-        assert said.get("error_code") or said.get("code") or (said["error"]["code"] and said["error"]["message"]), said
+        codes = said.get("error_codes") or said.get("error_code") or said.get("code")
+        assert codes or (said["error"]["code"] and said["error"]["message"]), said
     else:
         assert kind.startswith("text/plain"), kind  # the scoring host
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from emulator_process import SUBSCRIPTION, EmulatorProcess
+from emulator_process import SUBSCRIPTION, TENANT, EmulatorProcess
 
 from airflow_azml.client.azureml import AzureMLClient
 from airflow_azml.client.transport.clouds import custom_cloud
 from airflow_azml.client.transport.credentials import ClientSecret
 from airflow_azml.client.workspace import Routing, Workspace
-
-TENANT = "11111111-1111-1111-1111-111111111111"
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from emulator_process import TENANT
 
 from airflow_azml.client.transport.credentials import ClientCertificate, ClientSecret, WorkloadIdentity
 from airflow_azml.client.transport.errors import AuthenticationError
 from airflow_azml.client.workspace import Routing
-
-TENANT = "11111111-1111-1111-1111-111111111111"
 
 
 def pem(passphrase=b""):

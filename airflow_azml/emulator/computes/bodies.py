@@ -29,7 +29,7 @@ def resource(compute: Document) -> dict[str, Any]:
             "computeLocation": spec["location"],
             "description": spec["description"],
             "provisioningState": compute["provisioningState"],
-            "provisioningErrors": [],
+            "provisioningErrors": compute.get("provisioningErrors", []),
             "createdOn": compute["createdOn"],
             "modifiedOn": compute["modifiedOn"],
             "resourceId": None,  # of an attached resource; azureml-core refuses a compute without this member

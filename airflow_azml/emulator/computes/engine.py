@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.emulator.computes import nodes
+from airflow_azml.emulator.computes import nodes, vm_sizes
 from airflow_azml.emulator.computes.demand import Demand
 from airflow_azml.emulator.computes.specs import INSTANCE
 from airflow_azml.emulator.http import faults
@@ -57,7 +57,7 @@ class Computes:
     def exists(self, name: str) -> bool:
         """Tell whether runs may be sent to the compute."""
         compute = self._store.get(KIND, name)
-        return compute is not None and compute["provisioningState"] != "Deleting"
+        return compute is not None and compute["provisioningState"] not in {"Deleting", "Failed"}
 
     def capacity(self, name: str) -> int:
         """Return the most nodes that the compute can ever give to a run."""
@@ -124,7 +124,7 @@ class Computes:
             "change": None,
         }
         compute |= {"provisioningState": "Creating", "state": "Creating", "lastOperation": None}
-        operation_id = self._begin(compute, {"provisioningState": "Succeeded", "state": "Running"}, "Create")
+        operation_id = self._begin(compute, {"state": "Running", **_outcome(spec)}, "Create")
         if not self._store.add(KIND, name, compute):
             raise faults.conflict("Conflict", f"Compute '{name}' is being created by another request.")
         return compute, operation_id
@@ -139,7 +139,7 @@ class Computes:
             if compute["provisioningState"] != "Creating":
                 compute["provisioningState"] = "Updating"
             compute.update(spec=respec(compute["spec"]), modifiedOn=_now())
-            operation_id = self._begin(compute, {"provisioningState": "Succeeded"})
+            operation_id = self._begin(compute, _outcome(compute["spec"]))
             return compute, operation_id
 
     def delete(self, name: str) -> str:
@@ -200,7 +200,11 @@ class Computes:
         if current["provisioningState"] == "Deleted":
             self._store.delete(KIND, name)
         for operation_id in change["operations"]:
-            self._operations.succeed(operation_id)
+            if current["provisioningState"] == "Failed":
+                error = current["provisioningErrors"][0]["error"]
+                self._operations.fail(operation_id, error["code"], error["message"])
+            else:
+                self._operations.succeed(operation_id)
 
     @contextmanager
     def _changing(self, name: str) -> Iterator[Document]:
@@ -221,6 +225,14 @@ class Computes:
         most = scale["maxNodeCount"]
         least = scale["minNodeCount"] if powered else 0
         return nodes.Limits(least, most if powered else 0, scale["idleSeconds"], self._pace.node)
+
+
+def _outcome(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return what comes of creating or changing a compute: an unknown size is accepted, and then fails it."""
+    if vm_sizes.is_known(spec["vmSize"]):
+        return {"provisioningState": "Succeeded"}
+    error = {"error": vm_sizes.unsupported(spec["vmSize"])}
+    return {"provisioningState": "Failed", "state": "CreateFailed", "provisioningErrors": [error]}
 
 
 def _refuse_when_deleting(compute: Document) -> None:

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.http.regions import read_location
 from airflow_azml.emulator.http.wire import pick, pick_object, pick_text
 from airflow_azml.emulator.kernel import facts
 
@@ -36,7 +37,7 @@ def read(name: str, body: dict[str, Any]) -> dict[str, Any]:
     outer, inner = pick_object(body, "properties"), pick_object(body, "properties", "properties")
     spec = {
         "computeType": kind,
-        "location": pick_text(body, "location", default=facts.LOCATION),
+        "location": read_location(body, "computes", default=facts.LOCATION),
         "tags": _tags(body),
         "description": pick_text(outer, "description", default=""),
         "identity": pick_text(body, "identity", "type", default=""),

@@ -9,10 +9,12 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from airflow_azml.emulator.computes import vm_sizes
 from airflow_azml.emulator.computes.specs import seconds
 from airflow_azml.emulator.endpoints.engine import NAME
 from airflow_azml.emulator.http import arm_resources
 from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.http.regions import read_location
 from airflow_azml.emulator.http.wire import known_members, pick_object, pick_text, pick_texts
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ def read(name: str, body: dict[str, Any]) -> dict[str, Any]:
     spec = {**DEFAULTS, **{member: value for member, value in given.items() if value is not None}}
     _check_kind(spec)
     spec["codeConfiguration"] = _code_configuration(spec)
+    _check_instance_type(pick_text(spec, "instanceType"))
     spec["environmentId"] = pick_text(spec, "environmentId")
     spec["model"] = pick_text(spec, "model", default="")
     spec["environmentVariables"] = _variables(spec)
@@ -68,7 +71,7 @@ def read(name: str, body: dict[str, Any]) -> dict[str, Any]:
     spec["requestSettings"] = {**REQUEST_SETTINGS, **pick_object(spec, "requestSettings")}
     request_timeout(spec)
     return {
-        "location": pick_text(tracked, "location"),
+        "location": read_location(tracked, "onlineEndpoints/deployments"),
         "tags": pick_texts(tracked, "tags"),
         "sku": {"name": "Default", "capacity": 1, **pick_object(tracked, "sku")},
         "identityType": pick_text(tracked, "identity", "type", default="SystemAssigned"),
@@ -101,6 +104,11 @@ def _check_kind(spec: dict[str, Any]) -> None:
         raise Fault(501, "NotImplemented", "The emulator has managed online deployments only.")
     if spec["codeConfiguration"] is None:
         raise Fault(501, "NotImplemented", "The emulator needs a codeConfiguration: it has no scoring code of its own.")
+
+
+def _check_instance_type(size: str) -> None:
+    if not vm_sizes.is_known(size):
+        raise bad_request(f"The instance type '{size}' is not a supported VM size.", target="instanceType")
 
 
 def _code_configuration(spec: dict[str, Any]) -> dict[str, str]:

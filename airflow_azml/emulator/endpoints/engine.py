@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http import addresses, arm_resources, faults
+from airflow_azml.emulator.http.regions import read_location
 from airflow_azml.emulator.http.wire import known_members, pick, pick_object, pick_text, pick_texts
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.kernel.store import AbsentError
@@ -170,7 +171,7 @@ class OnlineEndpoints:
         if auth_mode is None:
             raise faults.bad_request("'authMode' must be Key, AMLToken or AADToken.", target="authMode")
         return {
-            "location": pick_text(tracked, "location"),
+            "location": read_location(tracked, "onlineEndpoints"),
             "tags": pick_texts(tracked, "tags"),
             "identityType": pick_text(tracked, "identity", "type", default="SystemAssigned"),
             "authMode": auth_mode,

@@ -22,6 +22,7 @@ from airflow_azml.emulator.control.chaos import Chaos, FaultInjection
 from airflow_azml.emulator.host.route_table import ROUTERS
 from airflow_azml.emulator.http import faults
 from airflow_azml.emulator.http.faults import Fault
+from airflow_azml.emulator.identity.refusals import SignInError
 from airflow_azml.emulator.kernel import facts
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def create_app(emulator: Emulator, hosts: KnownHosts) -> FastAPI:
     app.add_middleware(FaultInjection, chaos=app.state.chaos, answer=_answer_fault)
     app.add_middleware(_Envoy, hosts=hosts)
     app.add_exception_handler(Fault, _answer_fault)
+    app.add_exception_handler(SignInError, _answer_sign_in)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_unread)
     for routes in ROUTERS:
@@ -143,6 +145,12 @@ def _answer_fault(request: Request, error: Exception) -> Response:
         return Response(faults.xml_envelope(error), error.status, headers, media_type="application/xml")
     body = faults.envelope(error, plane, request_id=request.state.request_id, location=facts.LOCATION)
     return JSONResponse(body, status_code=error.status, headers=error.headers)
+
+
+def _answer_sign_in(_: Request, error: Exception) -> Response:
+    if not isinstance(error, SignInError):
+        raise error
+    return JSONResponse(error.body(), error.status)
 
 
 def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -7,58 +7,50 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from airflow_azml.emulator.host.emulator import Emulator
+from airflow_azml.emulator.http import api_versions, audiences
 from airflow_azml.emulator.http.faults import Fault, plane_of
+from airflow_azml.emulator.http.wire import FoldedQuery
 from airflow_azml.emulator.kernel import facts
-
-API_VERSIONS = (
-    "2018-11-19", "2019-05-01", "2019-06-01", "2019-11-01", "2020-04-01", "2020-06-01", "2020-08-01", "2021-01-01",
-    "2021-04-01", "2021-07-01", "2022-02-01-preview", "2022-05-01", "2022-10-01", "2023-04-01", "2023-04-01-preview",
-    "2023-08-01-preview", "2023-10-01", "2024-01-01-preview", "2024-04-01", "2024-07-01-preview", "2024-10-01",
-    "2024-10-01-preview", "2025-01-01-preview", "2025-06-01", "2025-12-01",
-)  # fmt: skip
 
 KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}  # of requests, as Resource Manager counts them
 
 
-def _world(request: Request) -> Emulator:
+async def _world(request: Request) -> Emulator:
     emulator: Emulator = request.app.state.emulator
     return emulator
 
 
-def base_url(request: Request) -> str:
+async def base_url(request: Request) -> str:
     """Scheme and host as the caller sees them, so that every URL handed out leads back the same way."""
     return str(request.state.base)
 
 
-def _claims(request: Request) -> dict[str, Any]:
-    return _world(request).identity.check(request.headers.get("authorization"))
+def _caller_of(services: tuple[str, ...]) -> Any:
+    """Return the dependency that checks the caller's token, which must be for one of the services."""
+
+    async def check(request: Request, world: World, base: Base) -> None:
+        claims = world.identity.check(request.headers.get("authorization"))
+        audiences.check(str(claims["aud"]), services, base)
+        request.state.caller = str(claims.get("oid"))
+
+    return Depends(check)
 
 
-def _admitted(request: Request, claims: Claims) -> None:
+async def _admitted(request: Request, world: World) -> None:
     """Count the request, where requests are limited."""
-    arm = plane_of(request.url.path) == "arm"
+    arm = plane_of(request.scope["path"]) == "arm"
     kind = KINDS.get(request.method, "writes") if arm else "regional"
-    throttle = _world(request).throttle
-    if kind in throttle.limits:
+    if kind in world.throttle.limits:
         request.state.left = (kind, 0) if arm else None
-        left = throttle.admit(kind, str(claims.get("oid")))
+        left = world.throttle.admit(kind, request.state.caller)
         request.state.left = (kind, left) if arm else None
 
 
-def _api_version(request: Request) -> str:
-    query = {name.casefold(): value for name, value in request.query_params.items()}
-    version = query.get("api-version", "")
-    if not version:
-        raise Fault(
-            400,
-            "MissingApiVersionParameter",
-            "The api-version query parameter (?api-version=) is required for all requests. "
-            f"The supported api-versions are '{', '.join(API_VERSIONS)}'.",
-        )
-    return version
+async def _api_version(request: Request, query: FoldedQuery) -> None:
+    api_versions.check(query.get("api-version", ""), request.scope["path"])
 
 
-def _workspace(request: Request) -> None:
+async def _workspace(request: Request) -> None:
     """Check the ids in the path, outermost first, as Resource Manager does."""
     path = request.path_params
     if path.get("subscription", facts.SUBSCRIPTION).casefold() != facts.SUBSCRIPTION:
@@ -78,8 +70,7 @@ def _workspace(request: Request) -> None:
 
 World = Annotated[Emulator, Depends(_world)]
 Base = Annotated[str, Depends(base_url)]
-Claims = Annotated[dict[str, Any], Depends(_claims)]
 
 # Dependencies of whole routers, in the order in which the service checks.
-ARM = (Depends(_claims), Depends(_admitted), Depends(_api_version), Depends(_workspace))
-REGIONAL = (Depends(_claims), Depends(_admitted), Depends(_workspace))
+ARM = (_caller_of(audiences.ARM), Depends(_admitted), Depends(_api_version), Depends(_workspace))
+REGIONAL = (_caller_of(audiences.REGIONAL), Depends(_admitted), Depends(_workspace))

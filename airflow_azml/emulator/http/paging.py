@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request
 
-from airflow_azml.emulator.http.access import base_url
 from airflow_azml.emulator.http.faults import bad_request
 
 PAGE_SIZE = 100
@@ -28,7 +27,7 @@ class Pager:
 
     def __init__(self, request: Request) -> None:
         self._query = [(name, value) for name, value in request.query_params.items()]
-        self._url = base_url(request) + quote(request.url.path)
+        self._url = str(request.state.base) + quote(request.url.path)
         self._start = max(self._number(name, 0) for name in _OFFSETS)
         self._size = max(self._number(name, 0) for name in _SIZES) or PAGE_SIZE
 

@@ -17,27 +17,16 @@ from typing import Any
 import jwt
 from cryptography import x509
 
+from airflow_azml.emulator.identity.refusals import SignInError
+
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 EXCHANGE = "api://AzureADTokenExchange"
 """The audience of a federated token."""
 _ALGORITHMS = ["RS256", "PS256"]
 
 
-class AssertionRefusedError(Exception):
-    """An assertion that Entra ID would not accept.
-
-    :param number: of its AADSTS error.
-    :param reason: its words.
-    """
-
-    def __init__(self, number: int, reason: str) -> None:
-        super().__init__(reason)
-        self.number = number
-        self.reason = reason
-
-
 def check(assertion: str, *, client_id: str, endpoint: str) -> None:
-    """Raise AssertionRefusedError unless the assertion is a well-formed, unexpired JWT for this endpoint.
+    """Raise SignInError unless the assertion is a well-formed, unexpired JWT for this endpoint.
 
     :param endpoint: the address that the assertion was posted to.
     """
@@ -55,19 +44,19 @@ def check(assertion: str, *, client_id: str, endpoint: str) -> None:
             },
         )
     except jwt.ExpiredSignatureError as error:
-        raise AssertionRefusedError(700024, "Client assertion is not within its valid time range.") from error
+        raise _refused(700024, "Client assertion is not within its valid time range.") from error
     except jwt.InvalidSignatureError as error:
-        raise AssertionRefusedError(700027, "Client assertion failed signature validation.") from error
+        raise _refused(700027, "Client assertion failed signature validation.") from error
     except (jwt.PyJWTError, ValueError, TypeError) as error:  # malformed anywhere: header, certificate, its kind of key
-        raise AssertionRefusedError(50027, f"Invalid JWT token: {error}.") from error
+        raise _refused(50027, f"Invalid JWT token: {error}.") from error
     _check_audience(claims, endpoint)
     if claims["aud"] != EXCHANGE and client_id not in (claims["iss"], claims["sub"]):
-        raise AssertionRefusedError(700021, "Client assertion's issuer and subject are not the application.")
+        raise _refused(700021, "Client assertion's issuer and subject are not the application.")
 
 
 def _check_audience(claims: dict[str, Any], endpoint: str) -> None:
     if claims["aud"] not in (EXCHANGE, endpoint):
-        raise AssertionRefusedError(700023, f"Client assertion audience claim does not match '{endpoint}'.")
+        raise _refused(700023, f"Client assertion audience claim does not match '{endpoint}'.")
 
 
 def _certificate_key(header: dict[str, Any]) -> Any:
@@ -77,3 +66,7 @@ def _certificate_key(header: dict[str, Any]) -> Any:
     if not isinstance(chain, list) or not isinstance(chain[0], str):
         raise TypeError("x5c must be a list of certificates")
     return x509.load_der_x509_certificate(base64.b64decode(chain[0])).public_key()
+
+
+def _refused(number: int, reason: str) -> SignInError:
+    return SignInError("invalid_client", number, reason, status=401)

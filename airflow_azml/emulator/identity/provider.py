@@ -72,14 +72,17 @@ class IdentityProvider:
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.key_id})
 
     def check(self, authorization: str | None) -> dict[str, Any]:
-        """Return the claims of a valid `Authorization` header; raise the 401 that the service answers otherwise."""
+        """Return the claims of a valid `Authorization` header; raise the 401 that the service answers otherwise.
+
+        The audience is not looked at: every service has its own.
+        """
         if not authorization:
             raise _unauthorized("Authentication failed. The 'Authorization' header is missing.")
         scheme, _, token = authorization.partition(" ")
         if scheme.casefold() != "bearer":
             raise _unauthorized("Authentication failed. The 'Authorization' header is provided in an invalid format.")
         try:
-            return jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 self._key.public_key(),
                 algorithms=["RS256"],
@@ -89,11 +92,23 @@ class IdentityProvider:
             raise _unauthorized("The access token expiry UTC time is earlier than current UTC time.") from error
         except jwt.InvalidTokenError as error:
             raise _unauthorized("The access token is invalid.") from error
+        if claims["tid"] != facts.TENANT:
+            raise _wrong_tenant(str(claims.get("iss")))
+        return claims
 
 
 def _unauthorized(message: str) -> Fault:
     challenge = 'Bearer authorization_uri="https://login.microsoftonline.com/common", error="invalid_token"'
     return Fault(401, "AuthenticationFailed", message, headers={"WWW-Authenticate": challenge})
+
+
+def _wrong_tenant(issuer: str) -> Fault:
+    right = f"https://sts.windows.net/{facts.TENANT}/"
+    message = (
+        f"The access token is from the wrong issuer '{issuer}'. It must match the tenant '{right}' associated with "
+        "this subscription. Please use correct authority to get the token."
+    )
+    return Fault(401, "InvalidAuthenticationTokenTenant", message)
 
 
 def _kept(path: Path, make: Callable[[], bytes]) -> bytes:

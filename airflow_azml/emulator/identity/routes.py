@@ -10,32 +10,33 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Form
-from fastapi.responses import JSONResponse, Response
 
-from airflow_azml.emulator.http import addresses
+from airflow_azml.emulator.http import addresses, audiences
 from airflow_azml.emulator.http.access import Base, World
 from airflow_azml.emulator.http.wire import FoldedQuery, router
-from airflow_azml.emulator.identity import assertions
+from airflow_azml.emulator.identity import assertions, refusals
 from airflow_azml.emulator.identity.provider import LIFETIME, IdentityProvider
+from airflow_azml.emulator.identity.refusals import SignInError
 from airflow_azml.emulator.kernel import facts
 
 routes = router()
 Text = Annotated[str, Form()]
+DEFAULT = "/.default"
 
 
 @routes.get("/common/discovery/instance")
-def instance(base: Base, query: FoldedQuery) -> Response:
+def instance(base: Base, query: FoldedQuery) -> dict[str, Any]:
     """Whether an authority is one of this cloud's, under which names it is known, and where its configuration is."""
     host, _, path = query.get("authorization_endpoint", "").partition("://")[2].partition("/")
     aliases = _aliases(base)
     if host.casefold() not in aliases:
-        return _refuse(400, "invalid_instance", 50049, "Unknown or invalid instance.")
+        raise SignInError("invalid_instance", 50049, "Unknown or invalid instance.")
     tenant, version = path.partition("/")[0] or "common", "v2.0/" if "/v2.0/" in path else ""
     configuration = f"{addresses.login(base)}/{tenant}/{version}.well-known/openid-configuration"
     if query.get("api-version") == "1.0":
-        return JSONResponse({"tenant_discovery_endpoint": configuration})
+        return {"tenant_discovery_endpoint": configuration}
     names = {"preferred_network": aliases[0], "preferred_cache": aliases[:2][-1], "aliases": aliases}
-    return JSONResponse({"tenant_discovery_endpoint": configuration, "api-version": "1.1", "metadata": [names]})
+    return {"tenant_discovery_endpoint": configuration, "api-version": "1.1", "metadata": [names]}
 
 
 def _aliases(base: str) -> list[str]:
@@ -58,8 +59,9 @@ def openid_configuration(tenant: str, base: Base) -> dict[str, Any]:
 
 @routes.get("/{tenant}/discovery/v2.0/keys")
 @routes.get("/{tenant}/discovery/keys")
-def keys(tenant: str, world: World) -> dict[str, Any]:  # noqa: ARG001 - one key for all tenants
+def keys(tenant: str, world: World) -> dict[str, Any]:
     """The keys that tokens are signed with."""
+    _tenant(tenant, "invalid_tenant")
     return world.identity.keys()
 
 
@@ -74,18 +76,17 @@ def token_v2(
     client_assertion: Text = "",
     client_assertion_type: Text = "",
     scope: Text = "",
-) -> Response:
+) -> dict[str, Any]:
     """Client credentials flow with a scope (`https://management.azure.com/.default`)."""
-    audience = scope.removesuffix("/.default")
+    tenant_id = _tenant(tenant)
     proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}/{tenant}/oauth2/v2.0/token")
-    refusal = _refusal(world.identity, grant_type, client_id, proof, audience)
-    if refusal:
-        return refusal
-    token = world.identity.sign(issuer=f"{base}/{_tenant(tenant)}/v2.0", tenant=_tenant(tenant), audience=audience)
-    lifetime = LIFETIME
-    return JSONResponse(
-        {"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}
-    )
+    _check_client(world.identity, grant_type, client_id, proof)
+    audience = scope.removesuffix(DEFAULT)
+    if scope and not scope.endswith(DEFAULT):
+        raise refusals.wrong_scope(scope)
+    _check_resource(audience, "scope", base)
+    token = world.identity.sign(issuer=f"{base}/{tenant_id}/v2.0", tenant=tenant_id, audience=audience)
+    return {"token_type": "Bearer", "expires_in": LIFETIME, "ext_expires_in": LIFETIME, "access_token": token}
 
 
 @routes.post("/{tenant}/oauth2/token")
@@ -99,31 +100,28 @@ def token_v1(
     client_assertion: Text = "",
     client_assertion_type: Text = "",
     resource: Text = "",
-) -> Response:
+) -> dict[str, Any]:
     """Client credentials flow with a resource; its numbers are strings."""
+    tenant_id = _tenant(tenant)
     proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}/{tenant}/oauth2/token")
-    refusal = _refusal(world.identity, grant_type, client_id, proof, resource)
-    if refusal:
-        return refusal
-    now, lifetime = int(time.time()), LIFETIME
-    token = world.identity.sign(issuer=f"{base}/{_tenant(tenant)}/", tenant=_tenant(tenant), audience=resource)
-    return JSONResponse(
-        {
-            "token_type": "Bearer",
-            "expires_in": str(lifetime),
-            "ext_expires_in": str(lifetime),
-            "expires_on": str(now + lifetime),
-            "not_before": str(now),
-            "resource": resource,
-            "access_token": token,
-        }
-    )
+    _check_client(world.identity, grant_type, client_id, proof)
+    _check_resource(resource, "resource", base)
+    now = int(time.time())
+    return {
+        "token_type": "Bearer",
+        "expires_in": str(LIFETIME),
+        "ext_expires_in": str(LIFETIME),
+        "expires_on": str(now + LIFETIME),
+        "not_before": str(now),
+        "resource": resource,
+        "access_token": world.identity.sign(issuer=f"{base}/{tenant_id}/", tenant=tenant_id, audience=resource),
+    }
 
 
 def _configuration(base: str, tenant: str, version: str) -> dict[str, Any]:
     root = f"{base}/{tenant}"
     return {
-        "issuer": f"{base}/{_tenant(tenant)}{version or '/'}",
+        "issuer": f"{base}/{_tenant(tenant, 'invalid_tenant')}{version or '/'}",
         "authorization_endpoint": f"{root}/oauth2{version}/authorize",
         "token_endpoint": f"{root}/oauth2{version}/token",
         "jwks_uri": f"{root}/discovery{version}/keys",
@@ -136,8 +134,11 @@ def _configuration(base: str, tenant: str, version: str) -> dict[str, Any]:
     }
 
 
-def _tenant(name: str) -> str:
-    return facts.TENANT if name.casefold() in {"common", "organizations"} else name
+def _tenant(name: str, error: str = "invalid_request") -> str:
+    """Return the id of the tenant that a path names; refuse all but the one that is here."""
+    if name.casefold() in {facts.TENANT, "common", "organizations"}:
+        return facts.TENANT
+    raise refusals.unknown_tenant(name, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,48 +151,19 @@ class _Proof:
     endpoint: str
 
 
-def _refusal(
-    identity: IdentityProvider, grant_type: str, client_id: str, proof: _Proof, audience: str
-) -> Response | None:
+def _check_client(identity: IdentityProvider, grant_type: str, client_id: str, proof: _Proof) -> None:
     if grant_type != "client_credentials":
-        return _refuse(400, "unsupported_grant_type", 70003, f"Unsupported grant type '{grant_type}'.")
+        raise SignInError("unsupported_grant_type", 70003, f"Unsupported grant type '{grant_type}'.")
     if client_id != facts.CLIENT_ID:
-        return _refuse(
-            400,
-            "unauthorized_client",
-            700016,
-            f"Application '{client_id}' was not found in the directory.",
-        )
-    if unproven := _unproven(identity, client_id, proof):
-        return unproven
-    if not audience:
-        return _refuse(400, "invalid_request", 900144, "The request body must contain 'scope' or 'resource'.")
-    return None
-
-
-def _unproven(identity: IdentityProvider, client_id: str, proof: _Proof) -> Response | None:
+        raise refusals.unknown_client(client_id)
     if proof.assertion and proof.assertion_type == assertions.TYPE:
-        try:
-            assertions.check(proof.assertion, client_id=client_id, endpoint=proof.endpoint)
-        except assertions.AssertionRefusedError as error:
-            return _refuse(401, "invalid_client", error.number, error.reason)
-        return None
-    if not identity.knows(proof.secret):
-        return _refuse(
-            401,
-            "invalid_client",
-            7000215,
-            "Invalid client secret provided. Ensure the secret being sent "
-            "in the request is the client secret value, not the client secret ID.",
-        )
-    return None
+        assertions.check(proof.assertion, client_id=client_id, endpoint=proof.endpoint)
+    elif not identity.knows(proof.secret):
+        raise refusals.wrong_secret(client_id)
 
 
-def _refuse(status: int, error: str, number: int, text: str) -> Response:
-    body = {
-        "error": error,
-        "error_description": f"AADSTS{number}: {text}",
-        "error_codes": [number],
-        "error_uri": f"https://login.microsoftonline.com/error?code={number}",
-    }
-    return JSONResponse(body, status_code=status)
+def _check_resource(resource: str, parameter: str, base: str) -> None:
+    if not resource:
+        raise refusals.missing(parameter)
+    if not audiences.is_one_of(resource, audiences.KNOWN, base):
+        raise refusals.unknown_resource(resource, facts.TENANT)

@@ -121,7 +121,7 @@ class Executor:
 
     def _check_compute(self, spec: RunSpec) -> None:
         if not self._computes.exists(spec.target):
-            message = f"Compute target '{spec.target}' was not found in the workspace."
+            message = f"Compute target '{spec.target}' was not found in the workspace, or could not be created."
             raise bad_request(message, code="ComputeNotFound", target=spec.target)
         capacity = self._computes.capacity(spec.target)
         if spec.node_count > capacity:
