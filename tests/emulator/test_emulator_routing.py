@@ -9,7 +9,7 @@ import pytest
 import requests
 from emulator_process import TENANT
 
-from airflow_azml.emulator.host.app import canonical_path
+from airflow_azml.emulator.host.envoy import canonical_path
 
 WORKSPACE = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local"

@@ -7,6 +7,8 @@ The data plane's envelope is `ErrorResponse` of the published runHistory specifi
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
@@ -108,6 +110,20 @@ def unknown_member(name: str, kind: str) -> Fault:
 def conflict(code: str, message: str) -> Fault:
     """A request that the present state of the resource forbids."""
     return Fault(409, code, message)
+
+
+def of_failure(error: Exception) -> Fault:
+    """A failure of the emulator itself: 507 when its disk is full, which a client may try again later; else 500."""
+    if is_disk_full(error):
+        return Fault(507, "InsufficientStorage", "The disk that holds the emulator's data folder is full.")
+    return Fault(500, "InternalServerError", f"The emulator failed: {error!r}. Its log has the traceback.")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Tell whether there was no space left for a file or for the database."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def not_implemented(method: str, path: str) -> Fault:

@@ -17,7 +17,7 @@ from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.kernel.ticker import Ticker
 from airflow_azml.emulator.runs import environment, outcomes
 from airflow_azml.emulator.runs.history import TERMINAL
-from airflow_azml.emulator.runs.worker import Interrupted, RunWorker
+from airflow_azml.emulator.runs.worker import Interrupted, RunWorker, Unfinished
 
 if TYPE_CHECKING:
     from airflow_azml.emulator.computes.engine import Computes
@@ -182,22 +182,33 @@ class Executor:
 
     def _work(self, worker: RunWorker, *, resume: bool) -> None:
         try:
-            self._finish(worker.run_id, worker.work(resume=resume))
+            outcome = self._outcome(worker, resume=resume)
+            worker.persist(lambda: self._finish(worker.run_id, outcome))
         except Interrupted:
             self._requeue(worker)
-        except Exception as error:  # a mistake of ours must end its run, which would otherwise wait for ever
-            log.exception("run %s", worker.run_id)
-            self._finish(worker.run_id, outcomes.failed("EmulatorError", f"The emulator failed: {error!r}"))
+        except Unfinished:
+            log.warning("run %s is finished by the next emulator", worker.run_id)
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
+    @staticmethod
+    def _outcome(worker: RunWorker, *, resume: bool) -> Outcome:
+        try:
+            return worker.work(resume=resume)
+        except (Interrupted, Unfinished):
+            raise
+        except Exception as error:  # a mistake of ours must end its run, which would otherwise wait for ever
+            log.exception("run %s", worker.run_id)
+            return outcomes.failed("EmulatorError", f"The emulator failed: {error!r}")
+
     def _finish(self, run_id: str, outcome: Outcome) -> None:
+        """End a run. The steps can be taken again, after one of them has failed."""
+        self._computes.release(run_id)
+        self._runs.advance(run_id, outcome.status, **outcome.members)
         with self._lock:
             self._waiting.pop(run_id, None)
             self._workers.pop(run_id, None)
-        self._computes.release(run_id)
-        self._runs.advance(run_id, outcome.status, **outcome.members)
         work = self._runs.get(run_id)["work"]
         if work and work["project"]:
             Path(work["project"]).unlink(missing_ok=True)

@@ -5,16 +5,18 @@ It can be interrupted at any instruction: what it needs to go on stands in the r
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
+import sqlite3
 import threading
 import time
 from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.emulator.http.faults import Fault
+from airflow_azml.emulator.http.faults import Fault, is_disk_full
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.process.conda import EnvironmentBuildError
 from airflow_azml.emulator.process.groups import Attempt, ProcessGroup, base_environment
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 PROJECT = "wd"  # of the run's folder
 STREAM, BUILD_LOG = "user_logs/std_log.txt", "azureml-logs/20_image_build_log.txt"
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+RETRY = 1.0  # seconds until what a full disk has prevented is tried again
+log = logging.getLogger(__name__)
 
 
 class Ended(Exception):  # noqa: N818 - it is how a run ends before its command has run to its end
@@ -46,6 +50,10 @@ class Ended(Exception):  # noqa: N818 - it is how a run ends before its command 
 
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong
     """The emulator stops: the run goes back to the queue."""
+
+
+class Unfinished(Exception):  # noqa: N818 - likewise
+    """The emulator stops while the disk is full: the run has ended, but this could not be written down."""
 
 
 class RunWorker:
@@ -89,9 +97,26 @@ class RunWorker:
             outcome = self._ending or outcomes.of_process(self._attempt.exit_code(), self._log_file(STREAM))
         except Ended as early:
             outcome = early.outcome
-        self._site.runs.advance(self.run_id, "Finalizing")
-        self._keep()
+        self.persist(lambda: self._site.runs.advance(self.run_id, "Finalizing"))
+        self.persist(self._keep)
         return outcome
+
+    def persist(self, step: Callable[[], object]) -> None:
+        """Do a step of the run's end; while the disk is full, do it again, so that no run stays active for ever.
+
+        Raises Unfinished when the emulator stops meanwhile: the next one takes the step.
+        """
+        while True:
+            try:
+                step()
+            except (OSError, sqlite3.Error) as error:
+                if not is_disk_full(error):
+                    raise
+                log.warning("run %s cannot end while the disk is full: %s", self.run_id, error)
+                if self._stopping.wait(RETRY):
+                    raise Unfinished from error
+            else:
+                return
 
     def next_attempt(self) -> None:
         """Give up this attempt: what it may have left is not looked at again."""
@@ -208,6 +233,8 @@ class RunWorker:
                 try:
                     self._site.blobs.commit(file, facts.ARTIFACT_CONTAINER, self._artifact(path))
                 except (Fault, OSError, UnicodeEncodeError) as error:
+                    if is_disk_full(error):
+                        raise
                     self._write(STREAM, f"[emulator] {path!r} is not kept: {error}")
 
     def _artifact(self, path: str) -> str:
