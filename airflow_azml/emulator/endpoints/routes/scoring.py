@@ -16,7 +16,9 @@ from fastapi import Depends, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from airflow_azml.emulator.endpoints import deployment_bodies
-from airflow_azml.emulator.http.access import World
+from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
+from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.http.wire import router
 from airflow_azml.emulator.kernel.store import Document
@@ -37,34 +39,39 @@ async def _raw_body(request: Request) -> bytes:
 @routes.api_route("/{endpoint}", methods=["GET", "POST"])
 @routes.api_route("/{endpoint}/{path:path}", methods=["GET", "POST"])
 def score(
-    world: World, request: Request, body: Annotated[bytes, Depends(_raw_body)], endpoint: str, path: str = ""
+    endpoints: Engine[OnlineEndpoints],
+    deployments: Engine[OnlineDeployments],
+    request: Request,
+    body: Annotated[bytes, Depends(_raw_body)],
+    endpoint: str,
+    path: str = "",
 ) -> Response:
     """Score: let a deployment answer the request."""
-    owner = world.endpoints.find(endpoint)
+    owner = endpoints.find(endpoint)
     if owner is None:
         return PlainTextResponse(f"There is no endpoint '{endpoint}'.", 404)
     authorization = request.headers.get("authorization")
     if not authorization or not authorization.casefold().startswith("bearer "):
         return PlainTextResponse("key_auth_bad_header_forbidden", 401)
-    if not world.endpoints.admits(owner, authorization):
+    if not endpoints.admits(owner, authorization):
         return PlainTextResponse("key_auth_access_denied", 401)
-    deployment = _choose(world, owner, request.headers.get(DEPLOYMENT))
+    deployment = _choose(deployments, owner, request.headers.get(DEPLOYMENT))
     if deployment is None:
         return PlainTextResponse(NO_TRAFFIC, 404)
     target = quote(f"/{path}") + "?" + quote(request.url.query, safe="%&=+/?:;,@")
-    response = _forward(world.deployments.port(deployment), deployment, request, target.rstrip("?"), body)
+    response = _forward(deployments.port(deployment), deployment, request, target.rstrip("?"), body)
     response.headers[DEPLOYMENT] = deployment["name"]
     return response
 
 
-def _choose(world: World, endpoint: Document, wanted: str | None) -> Document | None:
+def _choose(deployments: OnlineDeployments, endpoint: Document, wanted: str | None) -> Document | None:
     shares = endpoint["traffic"]
     if wanted is None and any(shares.values()):
         wanted = random.choices(list(shares), list(shares.values()))[0]  # noqa: S311 - a share of traffic is no secret
     if wanted is None:
         return None
     try:
-        return world.deployments.get(endpoint["name"], wanted)
+        return deployments.get(endpoint["name"], wanted)
     except Fault:
         return None
 
