@@ -132,7 +132,7 @@ class AzureMLScoreOperator(AzureMLBaseOperator):
 
     def act(self, client: AzureMLClient, context: Context) -> Result:
         """Score it."""
-        from airflow_azml.client.transport.errors import ServiceError  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.transport.errors import ModelError, ServiceError  # noqa: PLC0415 - not at parse time
         from airflow_azml.client.workspace import endpoint_page  # noqa: PLC0415 - likewise
 
         url = self.publish_page(context, endpoint_page(self.endpoint_name))
@@ -140,7 +140,7 @@ class AzureMLScoreOperator(AzureMLBaseOperator):
             answer = client.endpoints.score(
                 self.endpoint_name, self.data, deployment=self.deployment_name, timeout=self.request_timeout
             )
-        except ServiceError as error:  # it says no more than "check the logs"
+        except (ModelError, ServiceError) as error:  # it says no more than "check the logs"
             error.remedy = "\n".join(["", *self._logs(client)])
             raise
         return {"endpoint_name": self.endpoint_name, "answer": answer, "studio_url": url}

@@ -66,6 +66,7 @@ def test_pip_packages_come_last_and_this_python_needs_nothing():
     assert requirements.packages == ("scipy", "a==1", "-r x.txt", "served")
     assert [note.partition("'")[2].partition("'")[0] for note in requirements.notes] == ["cudatoolkit=11.3", "scipy"]
     assert "python=2.7" in read(spec("python=2.7")).notes[0]
+    assert read(spec({"pip": ["Served_http==1"]}), extra=["served-http"]).packages == ("Served_http==1",)
 
 
 @pytest.mark.parametrize("given", [None, [], {}, "x", spec(), {"dependencies": None}, {"dependencies": "x"}, spec({})])

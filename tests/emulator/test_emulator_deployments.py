@@ -188,7 +188,7 @@ def init():
     daemon = subprocess.Popen(sleeper, start_new_session=True).pid
 
 def run(data):
-    return {"pid": daemon, "parent": os.getpid()}
+    return {"pid": daemon, "parent": os.getppid()}
 """
 
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
 SCRIPT = """
-import json, os, threading, time
+import json, os, pathlib, threading, time
+
+def run_when_two_are_here(folder):
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.05)
 
 def init():
-    global together
-    together = threading.Barrier(2, timeout=20)
+    pass
 
 def run(data):
     data = json.loads(data)
-    if data.get("wait"):
-        together.wait()
+    if data.get("meet"):
+        run_when_two_are_here(pathlib.Path(data["meet"]))
     if data.get("sleep"):
         time.sleep(data["sleep"])
     if data.get("die"):
@@ -35,9 +40,10 @@ SPLIT = {"blue": 75, "green": 25}
 def scored(serving):
     """An endpoint with two deployments that share the traffic."""
     serving.endpoint("scored")
-    patient = {"requestTimeout": "PT30S"}
+    patient = {"requestTimeout": "PT30S", "maxConcurrentRequestsPerInstance": 2}
     for name in SPLIT:
-        serving.deploy("scored", name, SCRIPT.replace("NAME", name), requestSettings=patient)
+        script = SCRIPT.replace("NAME", name)
+        serving.deploy("scored", name, script, requestSettings=patient, environmentVariables={"WORKER_COUNT": "2"})
     serving.endpoint("scored", traffic=SPLIT)
     return serving
 
@@ -65,22 +71,23 @@ def test_host_style_addresses_reach_the_same_endpoint(scored):
     assert answer.json()["echo"] == {"x": 2}
 
 
-def test_a_user_exception_is_a_500(scored):
-    """An exception in run() is 500 with the service's headers, and the deployment goes on serving."""
+def test_a_user_exception_is_a_424(scored):
+    """An exception in run() is 424 with the container's status in a header, and the deployment goes on serving."""
     answer = scored.score("scored", {"fail": True})
-    assert answer.status_code == 500
+    assert answer.status_code == 424
+    assert answer.headers["ms-azureml-model-error-reason"] == "model_error"
     assert answer.headers["x-ms-run-function-failed"] == "True"
     assert answer.headers["ms-azureml-model-error-statuscode"] == "500"
     assert "scoring script" in answer.json()["message"]
     assert scored.score("scored", {}).status_code == 200
 
 
-def test_two_requests_are_scored_at_the_same_time(scored):
-    """Two calls to one deployment that wait for each other both succeed."""
+def test_two_requests_are_scored_at_the_same_time(scored, tmp_path):
+    """Two calls to one deployment that wait for each other both succeed, as it has two workers."""
     statuses = []
 
     def score() -> None:
-        statuses.append(scored.score("scored", {"wait": True}, **{HEADER: "blue"}).status_code)
+        statuses.append(scored.score("scored", {"meet": str(tmp_path)}, **{HEADER: "blue"}).status_code)
 
     threads = [threading.Thread(target=score) for _ in range(2)]
     for thread in threads:
@@ -154,12 +161,49 @@ def test_a_deployment_that_is_not_up_is_503(serving):
 def test_slow_and_dying_containers(serving, until):
     """A request that takes longer than requestTimeout is 408; one that kills the process 424, and it comes back."""
     serving.endpoint("fragile")
-    serving.deploy("fragile", "blue", SCRIPT, requestSettings={"requestTimeout": "PT2S"})
+    quick = {"requestTimeout": "PT2S"}
+    serving.deploy("fragile", "blue", SCRIPT, requestSettings=quick, environmentVariables={"WORKER_COUNT": "2"})
     blue = {HEADER: "blue"}
     assert serving.score("fragile", {"sleep": 3600}, **blue).status_code == 408
     answer = serving.score("fragile", {"die": True}, **blue)
     assert (answer.status_code, answer.headers["ms-azureml-model-error-statuscode"]) == (424, "502")
     until(lambda: serving.score("fragile", {}, **blue).status_code == 200)
+
+
+BUSY = """
+import json, os, time, urllib.request
+
+def init():
+    pass
+
+def run(data):
+    data = json.loads(data)
+    while not os.path.exists(data["until"]):
+        time.sleep(0.05)
+    return urllib.request.urlopen(data["call"]).status
+"""
+
+
+def test_slow_scorings_do_not_stop_the_emulator(serving, tmp_path):
+    """While 60 requests wait for a slow model, others are answered, also those that the model itself makes."""
+    serving.endpoint("busy")
+    settings = {"requestTimeout": "PT120S", "maxConcurrentRequestsPerInstance": 30}
+    serving.deploy("busy", "blue", BUSY, requestSettings=settings)
+    key, url = serving.key("busy"), serving.emulator.url
+    headers = {"Authorization": f"Bearer {key}", HEADER: "blue"}
+    body = {"until": str(tmp_path / "go"), "call": f"{url}/health"}
+
+    def score(_: int) -> requests.Response:
+        return requests.post(f"{url}/_score/busy/score", json=body, headers=headers, timeout=120)
+
+    with ThreadPoolExecutor(61) as pool:
+        answers = pool.map(score, range(61))
+        for _ in range(20):
+            assert requests.get(f"{url}/health", timeout=20).ok
+            assert serving.emulator.arm("GET", "/onlineEndpoints/busy").ok
+        (tmp_path / "go").touch()
+        found = Counter((answer.status_code, answer.text) for answer in answers)
+    assert found == {(200, "200"): 60, (429, "Too many pending requests for deployment 'blue'."): 1}
 
 
 def test_traffic_must_be_to_deployments_that_are_there_and_sum_to_100(scored):

@@ -218,7 +218,7 @@ def test_an_exception_of_the_scoring_script_fails_the_task_with_its_message(airf
     outcome = airflow.run(AzureMLScoreOperator, task_id="s", endpoint_name=endpoint, data={"wrong": 1})
     assert outcome.state == "failed"
     said = str(outcome.error)
-    assert "score failed (HTTP 500): " in said
+    assert "score failed (HTTP 424): the model answered 500: " in said
     assert "Log of deployment blue:" in said
     assert "KeyError: 'numbers'" in said
 

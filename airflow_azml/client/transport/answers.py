@@ -17,6 +17,7 @@ from airflow_azml.client.transport.errors import (
     AzureMLError,
     ConflictError,
     InvalidRequestError,
+    ModelError,
     NotFoundError,
     PermissionDeniedError,
     ServiceError,
@@ -27,7 +28,7 @@ from airflow_azml.client.transport.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SERVER_ERROR, _NOT_IMPLEMENTED, _THROTTLED = 500, 501, 429
+_SERVER_ERROR, _NOT_IMPLEMENTED, _THROTTLED, _FAILED_DEPENDENCY = 500, 501, 429, 424
 _BY_STATUS: dict[int, type[AzureMLError]] = {
     400: InvalidRequestError,
     401: AuthenticationError,
@@ -89,9 +90,13 @@ def error_from(*, operation: str, status: int, headers: Mapping[str, str], body:
     """
     reason = Reason.of(body)
     code = reason.code or headers.get("x-ms-error-code", "")
+    message = reason.message or headers.get("ms-azureml-model-error-reason", "")
     kind, permanent, remedy = _read(status, code, reason)
+    if status == _FAILED_DEPENDENCY and (answered := headers.get("ms-azureml-model-error-statuscode", "")).isdigit():
+        message = f"the model answered {answered}: {message}"
+        kind, permanent = ModelError, int(answered) < _SERVER_ERROR
     return kind(
-        reason.message or headers.get("ms-azureml-model-error-reason", ""),
+        message,
         operation=operation,
         status_code=status,
         code=code,

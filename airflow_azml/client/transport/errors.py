@@ -153,6 +153,12 @@ class ServiceError(AzureMLError):
     usual_cause = Cause.TRANSIENT
 
 
+class ModelError(AzureMLError):
+    """The container of a deployment did not answer 200 (424): the model, not Azure ML, failed or refused it."""
+
+    usual_cause = Cause.TRANSIENT  # where it failed; what it refused stays refused
+
+
 class ConnectionFailedError(AzureMLError):
     """No answer: name, connection, TLS or time.
 

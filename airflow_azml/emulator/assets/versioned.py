@@ -137,6 +137,15 @@ def conda_specification(spec: dict[str, Any]) -> Any:
         raise faults.bad_request(f"'condaFile' is not valid YAML: {error}", target="condaFile") from error
 
 
+def refuse_dockerfile(environment: Document) -> None:
+    """Refuse an environment that Docker would have to build: nothing here can."""
+    if environment["spec"]["build"]:
+        name = f"{environment['name']}:{environment['version']}"
+        raise faults.Fault(
+            501, "NotImplemented", f"The emulator builds no Dockerfile, as that of environment '{name}'."
+        )
+
+
 def _check_environment(spec: dict[str, Any]) -> None:
     if not spec["image"] and not spec["build"]:
         raise faults.bad_request("An environment needs an 'image' or a 'build'.", target="image")
@@ -157,17 +166,3 @@ ENVIRONMENT = AssetKind(
     },
     _check_environment,
 )
-
-
-class Codes(Assets):
-    """The codes of the workspace."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store, CODE)
-
-
-class Environments(Assets):
-    """The environments of the workspace."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store, ENVIRONMENT)

@@ -1,12 +1,15 @@
-"""A deployment's process: the score server in the image's Python, in a process group of its own.
+"""A deployment's process: azureml-inference-server-http in the image's Python, in a process group of its own.
 
-Everything about it lies in one folder: the image, the log, the port it listens on, and which process it is, so that
+The server's own launcher listens on all addresses; here gunicorn is started as that one starts it, on a socket of the
+loopback address. Everything about the process lies in one folder: the image, the log, and which process it is, so that
 an emulator that was killed can end it after its restart.
 """
 
 from __future__ import annotations
 
 import json
+import select
+import socket
 import subprocess
 import uuid
 from contextlib import suppress
@@ -20,8 +23,10 @@ from airflow_azml.emulator.process.wrapper import birth_of
 if TYPE_CHECKING:
     from airflow_azml.emulator.endpoints.images import Image
 
-SERVER = Path(__file__).with_name("score_server.py")
-LOG, PORT, PROCESS = "log.txt", "port", "process.json"
+SERVER = "azureml_inference_server_http.server.entry:app"
+SETTINGS = Path(__file__).with_name("gunicorn_settings.py")
+LOG, PROCESS = "log.txt", "process.json"
+PROBE = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 class Container:
@@ -32,39 +37,54 @@ class Container:
     """
 
     def __init__(self, image: Image, folder: Path) -> None:
-        self._port_file = folder / PORT
-        self._port_file.unlink(missing_ok=True)
         mark = f"{folder}/{uuid.uuid4().hex}"
-        with (folder / LOG).open("ab") as log:
+        with socket.create_server(("127.0.0.1", 0)) as listening, (folder / LOG).open("ab") as log:
+            self.port: int = listening.getsockname()[1]
+            number = listening.fileno()
             process = subprocess.Popen(  # noqa: S603 - the user's own script
-                [image.python, str(SERVER), image.script, str(self._port_file)],
+                [image.python, "-m", "gunicorn", "--config", str(SETTINGS), "--bind", f"fd://{number}", SERVER],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=image.variables["AML_APP_ROOT"],
                 env={**base_environment(Path(image.python)), **image.variables, MARK: mark},
                 start_new_session=True,
+                pass_fds=(number,),
             )
         self._group = ProcessGroup(process.pid, birth_of(process.pid), mark)
         (folder / PROCESS).write_text(json.dumps(asdict(self._group)))
         self._process = process
+        self._probe: socket.socket | None = None
 
     @property
     def alive(self) -> bool:
         """Tell whether the process runs."""
         return self._process.poll() is None
 
-    @property
-    def port(self) -> int | None:
-        """The port that it listens on; None before it is ready and after its end."""
-        with suppress(FileNotFoundError):
-            return int(self._port_file.read_text()) if self.alive else None
-        return None
+    def ready(self, seconds: float) -> bool:
+        """Wait so long for the answer to a health probe, which comes once the script's `init()` has returned."""
+        try:
+            if self._probe is None:
+                self._probe = socket.create_connection(("127.0.0.1", self.port), seconds)
+                self._probe.sendall(PROBE)
+            if not select.select([self._probe], [], [], seconds)[0]:
+                return False
+            healthy = self._probe.recv(64).split()[1:2] == [b"200"]
+        except OSError:
+            healthy = False
+        self._forget_probe()
+        return healthy
 
     def stop(self) -> None:
         """End the process and all its descendants."""
+        self._forget_probe()
         self._group.end()
         self._process.wait()
+
+    def _forget_probe(self) -> None:
+        if self._probe:
+            self._probe.close()
+        self._probe = None
 
 
 def end_leftover(folder: Path) -> None:

@@ -70,10 +70,13 @@ def read(name: str, body: dict[str, Any]) -> dict[str, Any]:
     spec["properties"] = pick_texts(spec, "properties")
     spec["requestSettings"] = {**REQUEST_SETTINGS, **pick_object(spec, "requestSettings")}
     request_timeout(spec)
+    _count(spec["requestSettings"], "maxConcurrentRequestsPerInstance")
+    sku = {"name": "Default", "capacity": 1, **pick_object(tracked, "sku")}
+    _count(sku, "capacity")
     return {
         "location": read_location(tracked, "onlineEndpoints/deployments"),
         "tags": pick_texts(tracked, "tags"),
-        "sku": {"name": "Default", "capacity": 1, **pick_object(tracked, "sku")},
+        "sku": sku,
         "identityType": pick_text(tracked, "identity", "type", default="SystemAssigned"),
         "spec": spec,
     }
@@ -82,6 +85,18 @@ def read(name: str, body: dict[str, Any]) -> dict[str, Any]:
 def request_timeout(spec: dict[str, Any]) -> float:
     """Return how many seconds a scoring request may take."""
     return seconds(pick_text(spec, "requestSettings", "requestTimeout"), "requestTimeout")
+
+
+def serving(deployment: Document) -> dict[str, Any]:
+    """Return the spec that the deployment serves at present."""
+    spec: dict[str, Any] = (deployment["served"] or deployment)["spec"]
+    return spec
+
+
+def most_requests(deployment: Document) -> int:
+    """Return how many requests a deployment takes at a time."""
+    settings = serving(deployment)["requestSettings"]
+    return 2 * int(settings["maxConcurrentRequestsPerInstance"]) * int(deployment["sku"]["capacity"])
 
 
 def render(deployment: Document) -> dict[str, Any]:
@@ -117,6 +132,11 @@ def _code_configuration(spec: dict[str, Any]) -> dict[str, str]:
     if script.is_absolute() or ".." in script.parts or "\0" in str(script):
         raise bad_request(f"The scoring script '{script}' must lie in the code.", target="scoringScript")
     return {"codeId": pick_text(given, "codeId"), "scoringScript": str(script)}
+
+
+def _count(body: dict[str, Any], name: str) -> None:
+    if type(body[name]) is not int or body[name] < 1:
+        raise bad_request(f"'{name}' must be a positive whole number.", target=name)
 
 
 def _variables(spec: dict[str, Any]) -> dict[str, str]:

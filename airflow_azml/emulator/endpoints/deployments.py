@@ -9,7 +9,8 @@ A document's `revision` counts its updates; `served` is the revision, with its s
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections import Counter
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.endpoints import deployment_bodies
@@ -19,7 +20,7 @@ from airflow_azml.emulator.kernel.store import AbsentError
 from airflow_azml.emulator.kernel.ticker import Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
     from airflow_azml.emulator.endpoints.fleet import Fleet, LaunchError
@@ -46,6 +47,7 @@ class OnlineDeployments:
         self._store, self._operations, self._endpoints, self._pace = store, operations, endpoints, pace
         self._fleet = fleet
         self._retry_at: dict[str, float] = {}
+        self._requests: Counter[str] = Counter()  # touched by the event loop only
         self._ticker = Ticker(pace.tick, self._tick, "deployments")
 
     def start(self) -> None:
@@ -105,6 +107,17 @@ class OnlineDeployments:
     def port(self, deployment: Document) -> int | None:
         """Return the port where the deployment answers; None while it does not."""
         return self._fleet.port(_key(deployment))
+
+    @contextmanager
+    def taking(self, deployment: Document) -> Iterator[bool]:
+        """Count a request to a deployment while it is answered; tell whether the deployment takes it."""
+        key = _key(deployment)
+        taken = self._requests[key] < deployment_bodies.most_requests(deployment)
+        self._requests[key] += taken
+        try:
+            yield taken
+        finally:
+            self._requests[key] -= taken
 
     def using(self, model_name: str, version: str) -> Sequence[str]:
         """Return the deployments, as endpoint/deployment, that serve a version of a model."""

@@ -89,7 +89,7 @@ class Fleet:
     def port(self, key: str) -> int | None:
         """Return the port where the deployment answers; None while it does not."""
         container = self._containers.get(key)
-        return container.port if container else None
+        return container.port if container and container.alive else None
 
     def launch(
         self,
@@ -179,7 +179,7 @@ class Fleet:
     @staticmethod
     def _wait(container: Container, wanted: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while container.port is None:
+        while not container.ready(BEAT):
             if not container.alive:
                 raise LaunchError("ResourceNotReady", CRASHED)
             if time.monotonic() > deadline:

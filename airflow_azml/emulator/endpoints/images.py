@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.emulator.assets import versioned
 from airflow_azml.emulator.http import arm_resources
 from airflow_azml.emulator.process import conda
+from airflow_azml.emulator.process.conda import EnvironmentBuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     Log = Callable[[str], None]
 
-MANIFEST = "image.json"
+MANIFEST = "built.json"
+SERVER = "azureml-inference-server-http"  # what serves the scoring script, as in the service's own images
 
 
 class ImageBuildError(Exception):
@@ -38,12 +40,10 @@ class Image:
     """What to start.
 
     :param python: the environment's Python.
-    :param script: the entry script.
     :param variables: environment variables of the process.
     """
 
     python: str
-    script: str
     variables: dict[str, str]
 
 
@@ -75,7 +75,7 @@ class Images:
     def check(self, spec: dict[str, Any]) -> None:
         """Refuse a deployment that refers to what is not there."""
         self._codes.resolve(spec["codeConfiguration"]["codeId"])
-        self._environments.resolve(spec["environmentId"])
+        versioned.refuse_dockerfile(self._environments.resolve(spec["environmentId"]))
         if spec["model"]:
             self._model_files(*arm_resources.parse_reference(spec["model"], "models"))
 
@@ -98,7 +98,7 @@ class Images:
             "AZUREML_ENTRY_SCRIPT": spec["codeConfiguration"]["scoringScript"],
             "AZUREML_MODEL_DIR": str(self._copy_model(spec, folder / "azureml-models")),
         }
-        image = Image(str(self._python(spec, log)), str(script), variables)
+        image = Image(str(self._python(spec, log)), variables)
         manifest.write_text(json.dumps(asdict(image)))
         return image
 
@@ -126,16 +126,17 @@ class Images:
 
     def _python(self, spec: dict[str, Any], log: Log) -> Path:
         environment = self._environments.resolve(spec["environmentId"])["spec"]
-        wanted = conda.read(versioned.conda_specification(environment))
+        wanted = conda.read(versioned.conda_specification(environment), extra=[f"{SERVER}>=1"])
         unmet = []
         if environment["image"]:
             unmet.append(f"the image '{environment['image']}' is not used: there are no containers here.")
-        if environment["build"]:
-            unmet.append("the Dockerfile is not built: there are no containers here.")
         if spec["modelMountPath"]:
             unmet.append(f"the model is not mounted at '{spec['modelMountPath']}': read AZUREML_MODEL_DIR.")
         for sentence in wanted.notes:
             log(sentence)
         for sentence in unmet:
             log(f"Not honoured: {sentence}")
-        return self._venvs.ensure(wanted, log)
+        try:
+            return self._venvs.ensure(wanted, log)
+        except EnvironmentBuildError as error:
+            raise EnvironmentBuildError(f"{error}\n(It needs {SERVER}, which serves the scoring script.)") from error

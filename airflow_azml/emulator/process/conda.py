@@ -53,6 +53,10 @@ def tool() -> str | None:
     return next(filter(None, map(shutil.which, TOOLS)), None)
 
 
+def _plain_name(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].casefold().replace("_", "-")
+
+
 def command(folder: Path, file: Path) -> list[str]:
     """Return the command that makes an environment of a specification.
 
@@ -74,7 +78,7 @@ def read(specification: Any, extra: Iterable[str] = ()) -> Requirements:
     dependencies = specification.get("dependencies") if isinstance(specification, dict) else None
     entries = dependencies if isinstance(dependencies, list) else []
     pip = [str(line) for entry in entries if isinstance(entry, dict) for line in entry.get("pip") or []]
-    pip += extra
+    pip += [package for package in extra if _plain_name(package) not in map(_plain_name, pip)]
     wanted = [str(entry).strip() for entry in entries if not isinstance(entry, dict)]
     needed = [entry for entry in wanted if not _is_here(entry)]
     if needed and tool():

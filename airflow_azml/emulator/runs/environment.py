@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from airflow_azml.emulator.assets.versioned import conda_specification
-from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.assets.versioned import conda_specification, refuse_dockerfile
+from airflow_azml.emulator.http.faults import bad_request
 from airflow_azml.emulator.http.wire import pick, pick_text
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.process import conda
@@ -45,9 +45,7 @@ def definition_of(environment: dict[str, Any], registered: Assets) -> dict[str, 
 
 def _of_version(version: Document) -> dict[str, Any]:
     """Return the definition that a registered version stands for."""
-    if version["spec"]["build"]:
-        name = f"{version['name']}:{version['version']}"
-        raise Fault(501, "NotImplemented", f"The emulator builds no Dockerfile, as that of environment '{name}'.")
+    refuse_dockerfile(version)
     conda = conda_specification(version["spec"])
     return {"docker": {"baseImage": version["spec"]["image"]}, "python": {"condaDependencies": conda}}
 

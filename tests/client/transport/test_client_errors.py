@@ -199,6 +199,15 @@ def test_the_remedy_is_a_sentence_of_its_own(message, said):
     assert str(errors.ConflictError(message)) == message
 
 
+@pytest.mark.parametrize(("answered", "permanent"), [("400", True), ("405", True), ("500", False), ("502", False)])
+def test_a_header_tells_what_the_model_answered(answered, permanent):
+    """A 424 is the model's error: what it refused stays refused, what it failed at may be tried again."""
+    headers = {"ms-azureml-model-error-statuscode": answered, "ms-azureml-model-error-reason": "model_error"}
+    error = error_from(operation="score", status=424, headers=headers, body='{"message": "no"}')
+    assert (type(error), error.permanent) == (errors.ModelError, permanent)
+    assert error.message == f"the model answered {answered}: no"
+
+
 def test_headers_help_where_the_body_is_silent():
     """Blob storage, scoring and correlation put facts into headers."""
     blob = error_from(operation="o", status=404, headers={"x-ms-error-code": "BlobNotFound"}, body="")
