@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_azml import __version__
-from airflow_azml.cli import demo, doctor, ls
+from airflow_azml.cli import demo, doctor, files, ls
 from airflow_azml.emulator import __main__ as emulator
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     add("up", "start Airflow and the emulator, and leave them running", demo.add_arguments, demo.run_and_stay)
     add("doctor", "check an Airflow connection, hop by hop", doctor.add_arguments, doctor.run)
     add("ls", "list what a connection's workspace holds", ls.add_arguments, ls.run)
+    add("files", "show which files of a folder are uploaded", files.add_arguments, files.run)
     return top
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from airflow_azml.client import versions
 from airflow_azml.client.files import blobs
-from airflow_azml.client.files.bundle import MAX_BYTES, MAX_FILES, content_hash, project_files
+from airflow_azml.client.files.bundle import content_hash
+from airflow_azml.client.files.project import MAX_BYTES, MAX_FILES, project_files
 from airflow_azml.client.service import Service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_azml.client.files.bundle import ProjectFile
+    from airflow_azml.client.files.project import ProjectFile
 
 HASH_VERSION = 202208
 """Names the algorithm of :func:`airflow_azml.client.files.bundle.content_hash`, so that the service can compare."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 import difflib
 import json
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from airflow_azml.client.files.project import COLLECTED
 from airflow_azml.client.transport.errors import InputError
+from airflow_azml.client.transport.text_files import read_text
 from airflow_azml.client.values import mapping, texts
 
 if TYPE_CHECKING:
@@ -86,6 +88,13 @@ def run_definition(source: Mapping[str, Any] | str | Path, field: str = "definit
     return definition
 
 
+def collected_folders(definition: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the folders from which the service collects a run's results, as its checked definition has them."""
+    history: Mapping[str, Any] = definition["configuration"].get("history") or {}
+    watched = [PurePosixPath(str(path)).as_posix() for path in history.get("directoriesToWatch") or ()]
+    return tuple(dict.fromkeys([*COLLECTED, *watched]))
+
+
 def load(
     source: Mapping[str, Any] | str | Path, field: str, render: Callable[[str], str] | None = None
 ) -> dict[str, Any]:
@@ -97,10 +106,7 @@ def load(
     if not isinstance(source, str | Path):
         return mapping(field, source)
     path = Path(source)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(field, str(source), f"cannot be read: {error}") from error
+    text = read_text(field, path)
     content = _parse(path, render(text) if render else text, field)
     if not isinstance(content, dict):
         raise InputError(field, str(source), f"must hold an object, not {type(content).__name__}")

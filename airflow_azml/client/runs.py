@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.files.bundle import MultipartStream
+from airflow_azml.client.files.bodies import MultipartStream
 from airflow_azml.client.history import RunHistory
 from airflow_azml.client.names import check_experiment_name, check_run_id
 from airflow_azml.client.transport.errors import ConflictError, InvalidRequestError, NotFoundError

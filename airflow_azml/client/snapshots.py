@@ -10,14 +10,16 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client.files import blobs
-from airflow_azml.client.files.bundle import MAX_BYTES, MAX_FILES, chunks_of, project_files
+from airflow_azml.client.files.bodies import chunks_of
+from airflow_azml.client.files.project import COLLECTED, MAX_BYTES, MAX_FILES, project_files
 from airflow_azml.client.service import Service
 from airflow_azml.client.transport.errors import ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from airflow_azml.client.files.bundle import ProjectFile
+    from airflow_azml.client.files.project import ProjectFile
 
 CONTENT = "content/v2.0"
 
@@ -32,12 +34,16 @@ class Snapshots(Service):
         entry_script: str | None = None,
         max_bytes: int = MAX_BYTES,
         max_files: int = MAX_FILES,
+        collected: Iterable[str] = COLLECTED,
     ) -> str:
         """Upload a project folder and return the snapshot's id, for :meth:`Runs.start_snapshot`.
 
         :param entry_script: must be in the folder; limits and ignore files as for a run's folder.
+        :param collected: folders that the service collects a run's results from; they are left out.
         """
-        files = project_files(folder, entry_script=entry_script, max_bytes=max_bytes, max_files=max_files)
+        files = project_files(
+            folder, entry_script=entry_script, max_bytes=max_bytes, max_files=max_files, collected=collected
+        )
         places = self._places(files)
         for file in files:
             blobs.upload(self.http, places[file.name], file.path, operation="upload snapshot")

@@ -130,7 +130,7 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
         return {**spec, "properties": properties}
 
     def _checked_folder(self, context: Context) -> Path | None:
-        from airflow_azml.client.files.bundle import project_files  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.files.project import project_files  # noqa: PLC0415 - not at parse time
 
         if not self.source_directory:
             return None

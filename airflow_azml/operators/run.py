@@ -77,7 +77,8 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
 
     def submit(self, client: AzureMLClient, context: Context) -> Target:
         """Adopt the run of this attempt, or start it."""
-        from airflow_azml.client.files.bundle import Bundle  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.definitions import collected_folders  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.files.bundle import Bundle  # noqa: PLC0415 - likewise
         from airflow_azml.runtime import attempts  # noqa: PLC0415 - likewise
 
         definition = self._checked_definition(context)
@@ -86,6 +87,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
             entry_script=definition["configuration"].get("script"),
             max_files=self.max_files,
             max_bytes=self.max_bytes,
+            collected=collected_folders(definition),
         )
         identity = self.identity(context)
         self.target, exists = attempts.current(client, identity, self.experiment_name)

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from airflow_azml.client import names
-from airflow_azml.client.definitions import load, run_definition
+from airflow_azml.client.definitions import collected_folders, load, run_definition
 from airflow_azml.client.service import path_of
 from airflow_azml.client.transport.errors import InputError
 
@@ -100,6 +100,40 @@ def test_files(tmp_path, suffix):
     path = tmp_path / f"run{suffix}"
     path.write_text(json.dumps(CONFIGURATION))
     assert run_definition(path) == run_definition(str(path)) == run_definition(CONFIGURATION)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yml"])
+def test_a_byte_order_mark_is_no_part_of_a_definition(tmp_path, suffix):
+    """Editors of other systems write one."""
+    path = tmp_path / f"run{suffix}"
+    path.write_text(json.dumps(CONFIGURATION), encoding="utf-8-sig")
+    assert run_definition(path) == run_definition(CONFIGURATION)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_definition_that_is_not_utf8_is_named(tmp_path, encoding):
+    """The file, and what to do with it."""
+    path = tmp_path / "run.json"
+    path.write_text('{"a": "é"}', encoding=encoding)
+    with pytest.raises(
+        InputError, match=r"definition .*run\.json': cannot be read: it is not UTF-8 text; save it as UTF-8"
+    ):
+        load(path, "definition")
+
+
+@pytest.mark.parametrize(
+    ("history", "folders"),
+    [
+        (None, ("outputs", "logs")),
+        ({"directoriesToWatch": ["logs", "./watched/", "a/b"]}, ("outputs", "logs", "watched", "a/b")),
+    ],
+)
+def test_the_folders_that_the_service_collects_from(history, folders):
+    """Those of every run, and those that the definition has watched."""
+    assert (
+        collected_folders(run_definition({**CONFIGURATION, "history": history} if history else CONFIGURATION))
+        == folders
+    )
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,23 @@ def test_children_of_a_run(azure_v2, run, project, definition, until):
     until(lambda: azure_v2.runs.get(child).terminal)
 
 
+def test_a_command_may_call_its_script_by_name(azure_v2, project, definition, until):
+    """The right to execute goes with the file, so that `./run.sh` is found executable where the run works."""
+    (project / "run.sh").write_text("#!/bin/sh\nmkdir -p outputs && echo ran > outputs/told.txt\n")
+    (project / "run.sh").chmod(0o755)
+    (project / "outputs").mkdir()
+    (project / "outputs" / "stale.pkl").write_text("of an earlier run on this machine")
+    configuration = {key: value for key, value in definition["configuration"].items() if key != "script"}
+    run_id = fresh("command")
+    with Bundle(project) as bundle:
+        command = {**definition, "configuration": {**configuration, "command": "./run.sh"}}
+        azure_v2.runs.start("roundtrip", bundle, command, run_id)
+    until(lambda: azure_v2.runs.get(run_id).terminal)
+    found = azure_v2.runs.get(run_id)
+    assert found.status == "Completed", found.error
+    assert [file.path for file in azure_v2.artifacts.list(found, "outputs")] == ["outputs/told.txt"]
+
+
 def test_experiments_are_archived(azure_v2):
     """An archived experiment is in the list no more, unless asked for."""
     name = fresh("exp")

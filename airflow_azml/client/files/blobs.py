@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from airflow_azml.client.files.bundle import FileStream
+from airflow_azml.client.files.bodies import FileStream
 from airflow_azml.client.transport.errors import AnswerBrokeOffError, InputError
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ Loads msal and requests: imported when a connection is used, never by a DAG file
 from __future__ import annotations
 
 from abc import abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msal  # type: ignore[import-untyped]  # it has no types
@@ -16,6 +15,7 @@ from airflow_azml.client.transport.clouds import is_safe
 from airflow_azml.client.transport.errors import AuthenticationError, ConnectionFailedError, InputError
 from airflow_azml.client.transport.msal_tokens import MsalTokens
 from airflow_azml.client.transport.session import TokenSession
+from airflow_azml.client.transport.text_files import read_text
 
 if TYPE_CHECKING:
     from airflow_azml.client.transport.clouds import Cloud
@@ -105,7 +105,7 @@ class ClientCertificate(ConfidentialClient):
         self._passphrase = passphrase
 
     def _credential(self) -> dict[str, str]:
-        pem = self._certificate if "-----BEGIN" in self._certificate else _read("certificate", self._certificate)
+        pem = self._certificate if "-----BEGIN" in self._certificate else read_text("certificate", self._certificate)
         for part in ("CERTIFICATE", "PRIVATE KEY"):
             if f"{part}-----" not in pem:
                 raise InputError("certificate", None, f"must be PEM with certificate and private key: no {part} in it")
@@ -133,7 +133,7 @@ class WorkloadIdentity(ConfidentialClient):
         self._token_file = token_file
 
     def _credential(self) -> dict[str, Any]:
-        return {"client_assertion": lambda: _read("federated_token_file", self._token_file).strip()}
+        return {"client_assertion": lambda: read_text("federated_token_file", self._token_file).strip()}
 
 
 class ManagedIdentity(MsalTokens):
@@ -177,11 +177,3 @@ def _check_key(pem: str, passphrase: str) -> None:
         load_pem_private_key(pem.encode(), passphrase.encode() or None)
     except (TypeError, ValueError) as error:  # a passphrase that is wrong, missing, or given for a key that needs none
         raise InputError("certificate", None, f"its private key cannot be read: {error}") from error
-
-
-def _read(field: str, path: str) -> str:
-    try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise InputError(field, path, f"cannot be read: {reason}") from error

@@ -1,4 +1,4 @@
-"""The project folder: what goes, what is refused, the zip and the multipart body."""
+"""The zip of a project folder, and bodies that are read from disk while they are sent."""
 
 from __future__ import annotations
 
@@ -10,48 +10,17 @@ from email.policy import HTTP
 
 import pytest
 
-from airflow_azml.client.files.bundle import Bundle, FileStream, MultipartStream, content_hash, project_files
+from airflow_azml.client.files.bodies import FileStream, MultipartStream
+from airflow_azml.client.files.bundle import Bundle, content_hash
 from airflow_azml.client.transport.errors import InputError
 
 
-@pytest.fixture
-def project(tmp_path):
-    """A small project with a package below it."""
-    folder = tmp_path / "project"
-    (folder / "pkg").mkdir(parents=True)
-    (folder / "train.py").write_text("print(1)")
-    (folder / "pkg" / "model.py").write_text("x = 1")
-    (folder / "data.csv").write_text("1,2")
-    return folder
-
-
-def names(folder, **options):
-    return [file.name for file in project_files(folder, **options)]
-
-
-def test_files_are_sorted_and_relative(project):
-    """Names are relative to the folder, with forward slashes, in one order."""
-    (project / ".git").mkdir()
-    (project / ".git" / "config").write_text("x")
-    (project / "__pycache__").mkdir()
-    (project / "__pycache__" / "x.pyc").write_text("x")
-    assert names(project) == ["data.csv", "pkg/model.py", "train.py"]
-
-
-def test_amlignore_wins_over_gitignore(project):
-    """The first ignore file that is there decides, never both."""
-    (project / ".gitignore").write_text("*.csv\n")
-    assert "data.csv" not in names(project)
-    (project / ".amlignore").write_text("pkg/\n*.py\n!train.py\n# a comment\n")
-    assert names(project) == [".amlignore", ".gitignore", "data.csv", "train.py"]
-
-
 def test_the_zip_is_the_same_whenever_it_is_made(project):
-    """Neither times, permissions nor the order of creation change a byte."""
+    """Neither times, permissions of reading and writing nor the order of creation change a byte."""
     with Bundle(project) as first:
         one, digest = first.path.read_bytes(), first.sha256
     os.utime(project / "train.py", (1, 1))
-    (project / "train.py").chmod(0o700)
+    (project / "train.py").chmod(0o600)
     with Bundle(project) as second:
         assert second.path.read_bytes() == one
         assert second.sha256 == digest == content_hash(second.files)
@@ -62,6 +31,15 @@ def test_the_zip_is_the_same_whenever_it_is_made(project):
     (project / "train.py").write_text("print(2)")
     with Bundle(project) as third:
         assert third.sha256 != digest
+
+
+def test_what_may_be_executed_here_may_be_executed_there(project):
+    """A script that the command calls by name keeps its right, whoever else has it here; other files get none."""
+    (project / "run.sh").write_text("#!/bin/sh\n")
+    (project / "run.sh").chmod(0o700)
+    with Bundle(project) as bundle, zipfile.ZipFile(bundle.path) as archive:
+        modes = {entry.filename: oct(entry.external_attr >> 16) for entry in archive.infolist()}
+    assert modes == {name: "0o100755" if name == "run.sh" else "0o100644" for name in modes}
 
 
 def test_the_zip_is_gone_afterwards(project):
@@ -77,52 +55,6 @@ def test_the_zip_is_gone_afterwards(project):
     with pytest.raises(FileNotFoundError), bundle:
         pass
     assert set(path.parent.glob("azureml-*.zip")) <= before
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"max_files": 2}, "has 3 files, at most 2"),
-        ({"max_bytes": 10}, "the largest file is train.py"),
-        ({"entry_script": "model.py"}, r"did you mean pkg/model\.py\?"),
-        ({"entry_script": "trian.py"}, r"did you mean train\.py\?"),
-        ({"entry_script": "zzz"}, r"the folder has data\.csv, pkg/model\.py, train\.py"),
-        ({"entry_script": "../train.py"}, "did you mean"),
-    ],
-)
-def test_a_folder_that_cannot_be_sent(project, options, said):
-    """Too many, too large, or without its entry script: said before anything is sent."""
-    with pytest.raises(InputError, match=said):
-        project_files(project, **options)
-
-
-def test_the_entry_script_may_be_written_with_a_dot(project):
-    """``./train.py`` is ``train.py``."""
-    assert project_files(project, entry_script="./train.py")
-
-
-def test_an_empty_or_missing_folder(tmp_path):
-    """Nothing to send is an error with the folder's name."""
-    with pytest.raises(InputError, match="has no files"):
-        project_files(tmp_path)
-    with pytest.raises(InputError, match="does not exist"):
-        project_files(tmp_path / "nowhere")
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="is not a folder"):
-        project_files(tmp_path / "file")
-
-
-def test_links(project, tmp_path):
-    """Links within the folder are followed; those that leave it, lead nowhere or in a circle are refused."""
-    (project / "again.py").symlink_to("train.py")
-    (project / "lib").symlink_to("pkg", target_is_directory=True)
-    assert names(project) == ["again.py", "data.csv", "lib/model.py", "pkg/model.py", "train.py"]
-    for target, said in ((tmp_path, "leads out"), (project / "none", "leads nowhere"), (project, "that it is in")):
-        link = project / "pkg" / "bad"
-        link.symlink_to(target)
-        with pytest.raises(InputError, match=said):
-            project_files(project)
-        link.unlink()
 
 
 def test_the_multipart_body_is_what_the_service_reads(project):
