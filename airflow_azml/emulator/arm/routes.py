@@ -10,10 +10,13 @@ from typing import Any
 from fastapi.responses import JSONResponse, Response
 
 from airflow_azml.emulator.arm import bodies
-from airflow_azml.emulator.http.access import ARM, Base, World
+from airflow_azml.emulator.http.addresses import Base
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, not_found
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, router
+from airflow_azml.emulator.identity.access import ARM
+from airflow_azml.emulator.kernel.operations import Operations
 
 open_routes = router()
 routes = router(dependencies=ARM)
@@ -72,24 +75,24 @@ def get_workspace(base: Base) -> dict[str, Any]:
 
 
 @routes.get(OPERATIONS + "/{family}OperationsStatus/{operation_id}")
-def operation_status(operation_id: str, world: World) -> Response:
+def operation_status(operation_id: str, operations: Engine[Operations]) -> Response:
     """What `Azure-AsyncOperation` points to: 200 with the status, also when that is Failed."""
-    operation = world.operations.get(operation_id)
+    operation = operations.get(operation_id)
     if operation is None:
         raise not_found("Operation", operation_id)
     members = ("status", "percentComplete", "error")
     body = {member: operation[member] for member in members if member in operation}
-    return JSONResponse(body, headers=world.operations.wait_headers(operation))
+    return JSONResponse(body, headers=operations.wait_headers(operation))
 
 
 @routes.get(OPERATIONS + "/{family}OperationResults/{operation_id}")
-def operation_result(family: str, operation_id: str, world: World, base: Base) -> Response:
+def operation_result(family: str, operation_id: str, operations: Engine[Operations], base: Base) -> Response:
     """What `Location` points to: 202 until the operation has ended, then 204, or the operation's error."""
-    operation = world.operations.get(operation_id)
+    operation = operations.get(operation_id)
     if operation is None:
         raise not_found("Operation", operation_id)
     if operation["status"] == "InProgress":
-        headers = world.operations.headers(operation_id, base, f"{family}OperationsStatus", location=True)
+        headers = operations.headers(operation_id, base, f"{family}OperationsStatus", location=True)
         return Response(status_code=202, headers=headers)
     if "error" in operation:
         raise Fault(400, operation["error"]["code"], operation["error"]["message"])

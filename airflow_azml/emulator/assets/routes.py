@@ -8,32 +8,36 @@ from typing import Any
 from fastapi import Query
 from fastapi.responses import JSONResponse, Response
 
-from airflow_azml.emulator.http.access import ARM, Base, World
+from airflow_azml.emulator.assets.versioned import Codes, Environments
+from airflow_azml.emulator.http.addresses import Base
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonObject, pick_text, router
+from airflow_azml.emulator.identity.access import ARM
 from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.storage.blobs import BlobStore
 
 routes = router(WORKSPACE_PATH, ARM)
 UPLOAD = "TemporaryBlobReference"
 
 
 @routes.get("/codes/{name}/versions")
-def list_codes(world: World, pager: Paged, name: str, hash: str = "") -> dict[str, Any]:  # noqa: A002 - the parameter's name on the wire
+def list_codes(codes: Engine[Codes], pager: Paged, name: str, hash: str = "") -> dict[str, Any]:  # noqa: A002 - the parameter's name on the wire
     """Code Versions - List; by hash it looks through all names, because clients make up a new name for each upload."""
-    found = world.code_versions.versions("" if hash else name)
-    return pager.page([world.code_versions.render(code) for code in found if _has_hash(code, hash)])
+    found = codes.versions("" if hash else name)
+    return pager.page([codes.render(code) for code in found if _has_hash(code, hash)])
 
 
 @routes.post("/codes/{name}/versions/{version}/startPendingUpload")
-def start_pending_upload(world: World, base: Base, body: JsonObject) -> dict[str, Any]:
+def start_pending_upload(blobs: Engine[BlobStore], base: Base, body: JsonObject) -> dict[str, Any]:
     """Code Versions - Create Or Get Start Pending Upload: a container of its own and a signature to write to it."""
     kind = pick_text(body, "pendingUploadType", default=UPLOAD)
     if kind.casefold() != UPLOAD.casefold():
         raise bad_request(f"'pendingUploadType' must be {UPLOAD}.", target="pendingUploadType")
     container = str(uuid.uuid4())
-    world.blobs.create_container(container)
-    sas = world.blobs.sas(base, container, permissions="rcwl")
+    blobs.create_container(container)
+    sas = blobs.sas(base, container, permissions="rcwl")
     reference = {
         "blobUri": sas.partition("?")[0],
         "storageAccountArmId": (
@@ -46,54 +50,52 @@ def start_pending_upload(world: World, base: Base, body: JsonObject) -> dict[str
 
 
 @routes.put("/codes/{name}/versions/{version}")
-def put_code(world: World, name: str, version: str, body: JsonObject) -> Response:
+def put_code(codes: Engine[Codes], name: str, version: str, body: JsonObject) -> Response:
     """Code Versions - Create Or Update."""
-    code, new = world.code_versions.put(name, version, body)
-    return JSONResponse(world.code_versions.render(code), 201 if new else 200)
+    code, new = codes.put(name, version, body)
+    return JSONResponse(codes.render(code), 201 if new else 200)
 
 
 @routes.get("/codes/{name}/versions/{version}")
-def get_code(world: World, name: str, version: str) -> dict[str, Any]:
+def get_code(codes: Engine[Codes], name: str, version: str) -> dict[str, Any]:
     """Code Versions - Get."""
-    return world.code_versions.render(world.code_versions.get(name, version))
+    return codes.render(codes.get(name, version))
 
 
 @routes.get("/environments")
-def list_environments(world: World, pager: Paged) -> dict[str, Any]:
+def list_environments(environments: Engine[Environments], pager: Paged) -> dict[str, Any]:
     """Environment Containers - List."""
-    names = sorted({environment["name"].casefold() for environment in world.environment_versions.versions()})
-    return pager.page([world.environment_versions.render_container(name) for name in names])
+    names = sorted({environment["name"].casefold() for environment in environments.versions()})
+    return pager.page([environments.render_container(name) for name in names])
 
 
 @routes.get("/environments/{name}")
-def get_environment_container(world: World, name: str) -> dict[str, Any]:
+def get_environment_container(environments: Engine[Environments], name: str) -> dict[str, Any]:
     """Environment Containers - Get."""
-    return world.environment_versions.render_container(name)
+    return environments.render_container(name)
 
 
 @routes.get("/environments/{name}/versions")
 def list_environment_versions(
-    world: World, pager: Paged, name: str, view: str = Query("ActiveOnly", alias="listViewType")
+    environments: Engine[Environments], pager: Paged, name: str, view: str = Query("ActiveOnly", alias="listViewType")
 ) -> dict[str, Any]:
     """Environment Versions - List, the newest first."""
     archived = {"activeonly": {False}, "archivedonly": {True}}.get(view.casefold(), {True, False})
-    found = world.environment_versions.versions(name)
-    return pager.page(
-        [world.environment_versions.render(one) for one in found if one["spec"]["isArchived"] in archived]
-    )
+    found = environments.versions(name)
+    return pager.page([environments.render(one) for one in found if one["spec"]["isArchived"] in archived])
 
 
 @routes.put("/environments/{name}/versions/{version}")
-def put_environment(world: World, name: str, version: str, body: JsonObject) -> Response:
+def put_environment(environments: Engine[Environments], name: str, version: str, body: JsonObject) -> Response:
     """Environment Versions - Create Or Update."""
-    environment, new = world.environment_versions.put(name, version, body)
-    return JSONResponse(world.environment_versions.render(environment), 201 if new else 200)
+    environment, new = environments.put(name, version, body)
+    return JSONResponse(environments.render(environment), 201 if new else 200)
 
 
 @routes.get("/environments/{name}/versions/{version}")
-def get_environment(world: World, name: str, version: str) -> dict[str, Any]:
+def get_environment(environments: Engine[Environments], name: str, version: str) -> dict[str, Any]:
     """Environment Versions - Get."""
-    return world.environment_versions.render(world.environment_versions.get(name, version))
+    return environments.render(environments.get(name, version))
 
 
 def _has_hash(code: dict[str, Any], wanted: str) -> bool:

@@ -166,3 +166,17 @@ ENVIRONMENT = AssetKind(
     },
     _check_environment,
 )
+
+
+class Codes(Assets):
+    """The codes of the workspace."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, CODE)
+
+
+class Environments(Assets):
+    """The environments of the workspace."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, ENVIRONMENT)

@@ -12,12 +12,14 @@ from fastapi import Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from airflow_azml.emulator.control.chaos import CONTROL, Chaos, Trouble
-from airflow_azml.emulator.control.throttle import PUBLISHED, Limit
-from airflow_azml.emulator.http.access import Base, World
+from airflow_azml.emulator.control.throttle import PUBLISHED, Limit, Throttle
+from airflow_azml.emulator.http.addresses import Base
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.http.wire import JsonObject, known_members, pick, pick_object, pick_text, router
 from airflow_azml.emulator.kernel.facts import PACES, Pace
 from airflow_azml.emulator.runs.bodies import run_json
+from airflow_azml.emulator.runs.history import Runs
 
 HEADER = "X-Emulator-Control"
 
@@ -54,57 +56,55 @@ async def list_faults(request: Request) -> dict[str, Any]:
 
 
 @routes.delete("/faults")
-async def clear_faults(request: Request, world: World) -> Response:
+async def clear_faults(request: Request, throttle: Engine[Throttle]) -> Response:
     """Let everything work again, without limits too."""
     _chaos(request).troubles.clear()
-    world.throttle.limit({})
+    throttle.limit({})
     return Response(status_code=204)
 
 
 @routes.get("/throttle")
-def get_limits(world: World) -> dict[str, Any]:
+def get_limits(throttle: Engine[Throttle]) -> dict[str, Any]:
     """Show the request limits, and how many requests they have refused."""
-    limits = {
-        kind: {"bucket": limit.bucket, "perSecond": limit.per_second} for kind, limit in world.throttle.limits.items()
-    }
-    return {"limits": limits, "refused": world.throttle.refused}
+    limits = {kind: {"bucket": limit.bucket, "perSecond": limit.per_second} for kind, limit in throttle.limits.items()}
+    return {"limits": limits, "refused": throttle.refused}
 
 
 @routes.post("/throttle")
-def set_limits(world: World, body: JsonObject) -> dict[str, Any]:
+def set_limits(throttle: Engine[Throttle], body: JsonObject) -> dict[str, Any]:
     """Limit requests as Azure does; a kind that the body names gets its own limit."""
     body = known_members(body, "Throttle", tuple(PUBLISHED))
-    world.throttle.limit({kind: _limit(pick_object(body, kind), limit) for kind, limit in PUBLISHED.items()})
-    return get_limits(world)
+    throttle.limit({kind: _limit(pick_object(body, kind), limit) for kind, limit in PUBLISHED.items()})
+    return get_limits(throttle)
 
 
 @routes.get("/speed")
-def get_speed(world: World) -> dict[str, float]:
+def get_speed(pace: Engine[Pace]) -> dict[str, float]:
     """Show how many seconds things take."""
-    return {member: getattr(world.pace, name) for member, name in SECONDS.items()}
+    return {member: getattr(pace, name) for member, name in SECONDS.items()}
 
 
 @routes.post("/speed")
-def set_speed(world: World, body: JsonObject) -> dict[str, float]:
+def set_speed(pace: Engine[Pace], body: JsonObject) -> dict[str, float]:
     """Take up a pace, `fast` or `real`, or single times of it; what is under way keeps its time."""
     body = known_members(body, "Speed", ("speed", *SECONDS))
     speed = pick_text(body, "speed", default="")
     if speed and speed not in PACES:
         raise bad_request(f"'speed' must be one of {', '.join(PACES)}.", target="speed")
-    source: Pace = PACES.get(speed, world.pace)
+    source: Pace = PACES.get(speed, pace)
     whole = {"retryAfter"}  # the header has no fractions
     seconds = {
         name: _number(body, member, getattr(source, name), whole=member in whole) for member, name in SECONDS.items()
     }
-    world.pace.change(**seconds)
-    return get_speed(world)
+    pace.change(**seconds)
+    return get_speed(pace)
 
 
 @routes.get("/runs")
-def list_runs(world: World, base: Base) -> dict[str, Any]:
+def list_runs(runs: Engine[Runs], base: Base) -> dict[str, Any]:
     """Show all runs, the oldest first, with the names of their experiments."""
-    runs = sorted(world.runs.all(), key=lambda run: str(run["createdUtc"]))
-    return {"value": [{**run_json(run, base), "experimentName": run["experimentName"]} for run in runs]}
+    found = sorted(runs.all(), key=lambda run: str(run["createdUtc"]))
+    return {"value": [{**run_json(run, base), "experimentName": run["experimentName"]} for run in found]}
 
 
 def _chaos(request: Request) -> Chaos:

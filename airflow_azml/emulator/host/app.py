@@ -39,7 +39,7 @@ def create_app(emulator: Emulator, hosts: KnownHosts) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    app.state.emulator = emulator
+    app.state.engines = emulator.engines
     app.state.chaos = Chaos()
     app.add_middleware(FaultInjection, chaos=app.state.chaos, answer=answers.answer)
     app.add_middleware(Envoy, hosts=hosts)

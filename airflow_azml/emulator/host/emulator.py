@@ -6,13 +6,14 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_azml.emulator.assets.versioned import CODE, ENVIRONMENT, Assets
+from airflow_azml.emulator.assets.versioned import Codes, Environments
 from airflow_azml.emulator.computes.engine import Computes
 from airflow_azml.emulator.control.throttle import Throttle
 from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
 from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
 from airflow_azml.emulator.endpoints.fleet import Fleet
 from airflow_azml.emulator.endpoints.images import Images
+from airflow_azml.emulator.http.engines import Engines
 from airflow_azml.emulator.identity.provider import IdentityProvider
 from airflow_azml.emulator.kernel.operations import Operations
 from airflow_azml.emulator.kernel.store import Store
@@ -56,8 +57,8 @@ class Emulator:
         self.blocks = Blocks(self.blobs)
         self.environments = VenvCache(self.data / "environments")
         self.computes = Computes(self.store, self.operations, pace)
-        self.code_versions = Assets(self.store, CODE)
-        self.environment_versions = Assets(self.store, ENVIRONMENT)
+        self.code_versions = Codes(self.store)
+        self.environment_versions = Environments(self.store)
         self.runs = Runs(self.store)
         self.metrics = Metrics(self.store)
         self.parameters = Parameters(self.store)
@@ -68,6 +69,12 @@ class Emulator:
         self.endpoints = OnlineEndpoints(self.store, self.operations, self.identity, pace)
         fleet = Fleet(self._images(), self.data / "deployments")
         self.deployments = OnlineDeployments(self.store, self.operations, self.endpoints, fleet, pace)
+        self.engines = Engines(
+            pace, self.identity, self.throttle, self.operations, self.blobs, self.blocks, self.computes,
+            self.code_versions,
+            self.environment_versions, self.runs, self.metrics, self.parameters, self.executor, self.snapshots,
+            self.assets, self.models, self.endpoints, self.deployments,
+        )  # fmt: skip
         self._stopping = threading.Event()
 
     def start(self) -> None:

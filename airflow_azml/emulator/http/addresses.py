@@ -1,12 +1,15 @@
 """Where a caller finds the faces of the service: beside each other, or under Azure's own host names.
 
-URLs lead back the way the caller came (`base_url` in access.py). A caller that came by one of Azure's own names is
+URLs lead back the way the caller came (`base_url`). A caller that came by one of Azure's own names is
 given Azure's names: there is a proxy in between that knows them all, and Microsoft's clients take some of them apart.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Annotated
+
+from fastapi import Depends, Request
 
 from airflow_azml.emulator.kernel import facts
 
@@ -56,3 +59,11 @@ def _at(host: str, base: str) -> str:
     """Return the address at one of Azure's hosts, if the caller came by one of them."""
     scheme, _, came = base.partition("://")  # not urlsplit: a header may say anything
     return f"{scheme}://{host}" if OF_AZURE.fullmatch(came) else ""
+
+
+async def base_url(request: Request) -> str:
+    """Scheme and host as the caller sees them, so that every URL handed out leads back the same way."""
+    return str(request.state.base)
+
+
+Base = Annotated[str, Depends(base_url)]

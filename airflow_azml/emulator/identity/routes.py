@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from fastapi import Form
 
 from airflow_azml.emulator.http import addresses, audiences
-from airflow_azml.emulator.http.access import Base, World
+from airflow_azml.emulator.http.addresses import Base
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.wire import FoldedQuery, router
 from airflow_azml.emulator.identity import assertions, refusals
 from airflow_azml.emulator.identity.provider import LIFETIME, IdentityProvider
@@ -59,16 +60,16 @@ def openid_configuration(tenant: str, base: Base) -> dict[str, Any]:
 
 @routes.get("/{tenant}/discovery/v2.0/keys")
 @routes.get("/{tenant}/discovery/keys")
-def keys(tenant: str, world: World) -> dict[str, Any]:
+def keys(tenant: str, identity: Engine[IdentityProvider]) -> dict[str, Any]:
     """The keys that tokens are signed with."""
     _tenant(tenant, "invalid_tenant")
-    return world.identity.keys()
+    return identity.keys()
 
 
 @routes.post("/{tenant}/oauth2/v2.0/token")
 def token_v2(
     tenant: str,
-    world: World,
+    identity: Engine[IdentityProvider],
     base: Base,
     grant_type: Text = "",
     client_id: Text = "",
@@ -80,19 +81,19 @@ def token_v2(
     """Client credentials flow with a scope (`https://management.azure.com/.default`)."""
     tenant_id = _tenant(tenant)
     proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}/{tenant}/oauth2/v2.0/token")
-    _check_client(world.identity, grant_type, client_id, proof)
+    _check_client(identity, grant_type, client_id, proof)
     audience = scope.removesuffix(DEFAULT)
     if scope and not scope.endswith(DEFAULT):
         raise refusals.wrong_scope(scope)
     _check_resource(audience, "scope", base)
-    token = world.identity.sign(issuer=f"{base}/{tenant_id}/v2.0", tenant=tenant_id, audience=audience)
+    token = identity.sign(issuer=f"{base}/{tenant_id}/v2.0", tenant=tenant_id, audience=audience)
     return {"token_type": "Bearer", "expires_in": LIFETIME, "ext_expires_in": LIFETIME, "access_token": token}
 
 
 @routes.post("/{tenant}/oauth2/token")
 def token_v1(
     tenant: str,
-    world: World,
+    identity: Engine[IdentityProvider],
     base: Base,
     grant_type: Text = "",
     client_id: Text = "",
@@ -104,7 +105,7 @@ def token_v1(
     """Client credentials flow with a resource; its numbers are strings."""
     tenant_id = _tenant(tenant)
     proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}/{tenant}/oauth2/token")
-    _check_client(world.identity, grant_type, client_id, proof)
+    _check_client(identity, grant_type, client_id, proof)
     _check_resource(resource, "resource", base)
     now = int(time.time())
     return {
@@ -114,7 +115,7 @@ def token_v1(
         "expires_on": str(now + LIFETIME),
         "not_before": str(now),
         "resource": resource,
-        "access_token": world.identity.sign(issuer=f"{base}/{tenant_id}/", tenant=tenant_id, audience=resource),
+        "access_token": identity.sign(issuer=f"{base}/{tenant_id}/", tenant=tenant_id, audience=resource),
     }
 
 

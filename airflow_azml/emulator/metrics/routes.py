@@ -7,35 +7,39 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from airflow_azml.emulator.http import faults, history_query, odata
-from airflow_azml.emulator.http.access import REGIONAL, Base, World
+from airflow_azml.emulator.http.addresses import Base
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonObject, pick, pick_text, router
+from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel.store import Document
 from airflow_azml.emulator.metrics import engine
+from airflow_azml.emulator.metrics.engine import Metrics
+from airflow_azml.emulator.runs.history import Runs
 
 routes = router("/metric/v2.0" + WORKSPACE_PATH + "/runs/{run_id}", REGIONAL)
 history = router("/history/v1.0" + WORKSPACE_PATH + "/experiments/{experiment}", REGIONAL)
 PAGE_SIZE, SAMPLE_SIZE = 5000, 1000
 
 
-def _run(world: World, request: Request) -> Document:
-    return world.runs.get(request.path_params["run_id"], request.path_params.get("experiment"))
+def _run(runs: Engine[Runs], request: Request) -> Document:
+    return runs.get(request.path_params["run_id"], request.path_params.get("experiment"))
 
 
 Run = Annotated[Document, Depends(_run)]
 
 
 @routes.post("/list")
-def list_metrics(world: World, run: Run) -> dict[str, Any]:
+def list_metrics(metrics: Engine[Metrics], run: Run) -> dict[str, Any]:
     """Name the run's metrics; there are never so many that they need pages."""
-    found = world.metrics.by_name(run["runId"])
+    found = metrics.by_name(run["runId"])
     return {"value": [engine.definition_json(rows[0]) for rows in found.values()]}
 
 
 @routes.post("/full")
-def get_full(world: World, run: Run, body: JsonObject) -> dict[str, Any]:
+def get_full(metrics: Engine[Metrics], run: Run, body: JsonObject) -> dict[str, Any]:
     """Return every value of a metric, in pages."""
-    found = world.metrics.named(run["runId"], pick_text(body, "metricName"))
+    found = metrics.named(run["runId"], pick_text(body, "metricName"))
     rows = _within(engine.rows_json(found), body)
     start = _start(pick_text(body, "continuationToken", default="0"))
     more = start + PAGE_SIZE < len(rows)
@@ -44,21 +48,21 @@ def get_full(world: World, run: Run, body: JsonObject) -> dict[str, Any]:
 
 
 @routes.post("/sample")
-def get_sample(world: World, run: Run, body: JsonObject) -> dict[str, Any]:
+def get_sample(metrics: Engine[Metrics], run: Run, body: JsonObject) -> dict[str, Any]:
     """Return values of a metric that are evenly apart, the first and the last among them."""
-    found = world.metrics.named(run["runId"], pick_text(body, "metricName"))
+    found = metrics.named(run["runId"], pick_text(body, "metricName"))
     rows = _within(engine.rows_json(found), body)
     apart = max(1, -(-(len(rows) - 1) // (SAMPLE_SIZE - 1)))
     return _values(run, found, [*rows[:-1:apart], *rows[-1:]])
 
 
 @routes.post("/batch")
-def post_batch(world: World, run: Run, body: JsonObject) -> dict[str, Any]:
+def post_batch(metrics: Engine[Metrics], run: Run, body: JsonObject) -> dict[str, Any]:
     """Take metrics; those that cannot be read are handed back with the reason."""
     errors = []
     for item in _values_of(body):
         try:
-            world.metrics.add(run["runId"], engine.read_v2(item))
+            metrics.add(run["runId"], engine.read_v2(item))
         except Fault as fault:
             errors.append({"metric": item, "errorResponse": faults.item_envelope(fault)})
     return {"errors": errors}
@@ -71,40 +75,42 @@ def wait_for_ingestion(run: Run) -> None:
 
 
 @history.post("/runs/{run_id}/metrics")
-def post_metric(world: World, run: Run, body: JsonObject) -> None:
+def post_metric(metrics: Engine[Metrics], run: Run, body: JsonObject) -> None:
     """RunMetrics_Post."""
-    world.metrics.add(run["runId"], [engine.read_2019(body)])
+    metrics.add(run["runId"], [engine.read_2019(body)])
 
 
 @history.post("/runs/{run_id}/batch/metrics")
-def post_metrics(world: World, run: Run, body: JsonObject) -> None:
+def post_metrics(metrics: Engine[Metrics], run: Run, body: JsonObject) -> None:
     """RunMetrics_BatchPost: all or none."""
-    world.metrics.add(run["runId"], [engine.read_2019(item) for item in _values_of(body)])
+    metrics.add(run["runId"], [engine.read_2019(item) for item in _values_of(body)])
 
 
 @history.get("/metrics/{metric_id}")
-def get_metric(world: World, experiment: str, metric_id: str) -> dict[str, Any]:
+def get_metric(runs: Engine[Runs], metrics: Engine[Metrics], experiment: str, metric_id: str) -> dict[str, Any]:
     """RunMetrics_Get."""
-    for metric in _all(world, experiment):
+    for metric in _all(runs, metrics, experiment):
         if metric["metricId"].casefold() == metric_id.casefold():
             return metric
     raise faults.not_found("Metric", metric_id)
 
 
 @history.api_route("/metrics:query", methods=["POST", "GET"])
-def query_metrics(world: World, base: Base, experiment: str, request: Request, body: JsonObject) -> dict[str, Any]:
+def query_metrics(
+    runs: Engine[Runs], metrics: Engine[Metrics], base: Base, experiment: str, request: Request, body: JsonObject
+) -> dict[str, Any]:
     """RunMetrics_GetByQuery; GET answers the `nextLink` of such a query."""
     query = history_query.read({"orderBy": "createdUtc asc", **request.query_params, **body})
-    page, token = query.select(_all(world, experiment), "metricId")
+    page, token = query.select(_all(runs, metrics, experiment), "metricId")
     return {"value": page, **query.links(token, base + request.url.path)}
 
 
-def _all(world: World, experiment: str) -> list[dict[str, Any]]:
-    runs = world.runs.all(world.runs.experiment(experiment)["name"])
+def _all(runs: Runs, metrics: Metrics, experiment: str) -> list[dict[str, Any]]:
+    found = runs.all(runs.experiment(experiment)["name"])
     return [
         engine.run_metric_json(metric, run["dataContainerId"])
-        for run in runs
-        for metric in world.metrics.of_run(run["runId"])
+        for run in found
+        for metric in metrics.of_run(run["runId"])
     ]
 
 

@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_azml.emulator.computes import bodies as compute_bodies
+from airflow_azml.emulator.computes.engine import Computes
+from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
+from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
 from airflow_azml.emulator.endpoints.engine import render as endpoint_json
 from airflow_azml.emulator.http.arm_resources import parse_reference
 from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.metrics.engine import Metrics
+from airflow_azml.emulator.mlflow.records import Parameters
+from airflow_azml.emulator.models.registry import Models
 from airflow_azml.emulator.runs.bodies import LOG_FOLDERS
-from airflow_azml.emulator.runs.history import TERMINAL
+from airflow_azml.emulator.runs.history import TERMINAL, Runs
+from airflow_azml.emulator.storage.blobs import BlobStore
 from airflow_azml.emulator.studio.page import Link, Page, Table, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_azml.emulator.http.access import World
+    from airflow_azml.emulator.http.engines import Engines
     from airflow_azml.emulator.kernel.store import Document
     from airflow_azml.emulator.storage.blobs import Blob
 
@@ -28,13 +35,13 @@ LOG_LINES = 200  # of a deployment's log
 RUNS = ("run", "experiment", "status", "compute", "created", "seconds")
 
 
-def home(world: World) -> Page:
+def home(engines: Engines) -> Page:
     """The workspace: its newest runs, and all computes, endpoints and models."""
-    computes = [(_compute_link(each["name"]), each["provisioningState"]) for each in world.computes.list()]
-    endpoints = [(_endpoint_link(each["name"]), each["state"]) for each in world.endpoints.list()]
-    models = [(_model_link(each), each["created"], _run_link(each["runId"])) for each in world.models.list()]
+    computes = [(_compute_link(each["name"]), each["provisioningState"]) for each in engines[Computes].list()]
+    endpoints = [(_endpoint_link(each["name"]), each["state"]) for each in engines[OnlineEndpoints].list()]
+    models = [(_model_link(each), each["created"], _run_link(each["runId"])) for each in engines[Models].list()]
     parts = (
-        _runs("Newest runs", world.runs.all()),
+        _runs("Newest runs", engines[Runs].all()),
         Table("Computes", ("compute", "state"), computes),
         Table("Endpoints", ("endpoint", "state"), endpoints),
         Table("Models", ("model", "created", "run"), models),
@@ -42,10 +49,10 @@ def home(world: World) -> Page:
     return Page("Workspace", facts.WORKSPACE, {"resource group": facts.RESOURCE_GROUP}, parts)
 
 
-def run(world: World, run_id: str) -> Page:
+def run(engines: Engines, run_id: str) -> Page:
     """A run: how it went, its metrics, its files and its logs."""
-    found = world.runs.get(run_id)
-    definition, files = world.runs.definition(found), _files(world, found)
+    found = engines[Runs].get(run_id)
+    definition, files = engines[Runs].definition(found), _files(engines, found)
     said = {
         "status": found["status"],
         "error": ((found.get("error") or {}).get("error") or {}).get("message"),
@@ -60,10 +67,10 @@ def run(world: World, run_id: str) -> Page:
         "command": definition.get("command"),
         "arguments": definition.get("arguments"),
     }
-    children = [child for child in world.runs.all() if child.get("parentRunId") == found["runId"]]
+    children = [child for child in engines[Runs].all() if child.get("parentRunId") == found["runId"]]
     parts: tuple[Table | Text, ...] = (
-        _metrics(world, found["runId"]),
-        Table.of("Parameters", world.parameters.of_run(found["runId"])),
+        _metrics(engines, found["runId"]),
+        Table.of("Parameters", engines[Parameters].of_run(found["runId"])),
         _runs("Child runs", children),
         Table.of("Tags", found["tags"]),
         Table.of("Properties", found["properties"]),
@@ -77,14 +84,14 @@ def run(world: World, run_id: str) -> Page:
     return Page("Run", found["runId"], said, parts, moving=found["status"] not in TERMINAL)
 
 
-def file(world: World, run_id: str, path: str) -> Blob:
+def file(engines: Engines, run_id: str, path: str) -> Blob:
     """A file of a run."""
-    return world.blobs.get(facts.ARTIFACT_CONTAINER, _root(world.runs.get(run_id)) + path)
+    return engines[BlobStore].get(facts.ARTIFACT_CONTAINER, _root(engines[Runs].get(run_id)) + path)
 
 
-def compute(world: World, name: str) -> Page:
+def compute(engines: Engines, name: str) -> Page:
     """A compute: its size, its nodes and the runs that were sent to it."""
-    found = world.computes.get(name)
+    found = engines[Computes].get(name)
     outer = compute_bodies.resource(found)["properties"]
     inner = outer["properties"]
     shown = ("vmSize", "vmPriority", "state", "allocationState", "scaleSettings", "currentNodeCount")
@@ -95,7 +102,7 @@ def compute(world: World, name: str) -> Page:
         "created": outer["createdOn"],
     }
     nodes = [(node["id"], node["state"], _run_link(node["run"])) for node in found["nodes"]]
-    sent = [each for each in world.runs.all() if (each.get("target") or "").casefold() == found["name"].casefold()]
+    sent = [each for each in engines[Runs].all() if (each.get("target") or "").casefold() == found["name"].casefold()]
     parts = (
         Table("Nodes", ("node", "state", "run"), nodes),
         _runs("Newest runs", sent),
@@ -104,9 +111,9 @@ def compute(world: World, name: str) -> Page:
     return Page("Compute", found["name"], said, parts, moving=True)
 
 
-def endpoint(world: World, name: str, base: str) -> Page:
+def endpoint(engines: Engines, name: str, base: str) -> Page:
     """An online endpoint with its deployments and their logs."""
-    found = world.endpoints.get(name)
+    found = engines[OnlineEndpoints].get(name)
     inner = endpoint_json(found, base)["properties"]
     said = {
         "state": inner["provisioningState"],
@@ -114,12 +121,14 @@ def endpoint(world: World, name: str, base: str) -> Page:
         "scoring URI": inner["scoringUri"],
         "traffic": inner["traffic"],
     }
-    deployments = world.deployments.list(found["name"])
+    deployments = engines[OnlineDeployments].list(found["name"])
     rows = [
         (each["name"], each["state"], _deployed_model(each), each["spec"]["instanceType"], each["sku"]["capacity"])
         for each in deployments
     ]
-    logs = [(each["name"], world.deployments.logs(found["name"], each["name"], LOG_LINES)) for each in deployments]
+    logs = [
+        (each["name"], engines[OnlineDeployments].logs(found["name"], each["name"], LOG_LINES)) for each in deployments
+    ]
     parts: tuple[Table | Text, ...] = (
         Table("Deployments", ("deployment", "state", "model", "machine", "machines"), rows),
         Table.of("Tags", found["tags"]),
@@ -128,17 +137,17 @@ def endpoint(world: World, name: str, base: str) -> Page:
     return Page("Endpoint", found["name"], said, parts, moving=found["state"] != "Succeeded")
 
 
-def model(world: World, name: str, version: str) -> Page:
+def model(engines: Engines, name: str, version: str) -> Page:
     """A model version with its files."""
-    found = world.models.get(name, version)
+    found = engines[Models].get(name, version)
     said = {
         "run": _run_link(found["runId"]),
         "created": found["created"],
         "description": found["description"],
-        "used by": ", ".join(world.deployments.using(found["name"], found["version"])),
+        "used by": ", ".join(engines[OnlineDeployments].using(found["name"], found["version"])),
     }
-    files = [(path, where.stat().st_size) for path, where in world.models.files(found["name"], found["version"])]
-    others = [(_model_link(each), each["created"]) for each in world.models.list(found["name"]) if each != found]
+    files = [(path, where.stat().st_size) for path, where in engines[Models].files(found["name"], found["version"])]
+    others = [(_model_link(each), each["created"]) for each in engines[Models].list(found["name"]) if each != found]
     parts = (
         Table.of("Tags", found["tags"]),
         Table.of("Properties", found["properties"]),
@@ -164,10 +173,10 @@ def _runs(title: str, runs: Iterable[Document]) -> Table:
     return Table(title, RUNS, rows)
 
 
-def _metrics(world: World, run_id: str) -> Table:
+def _metrics(engines: Engines, run_id: str) -> Table:
     """The last value of each metric; one of several columns, such as a table, is shown as a row."""
     rows = []
-    for name, metrics in world.metrics.by_name(run_id).items():
+    for name, metrics in engines[Metrics].by_name(run_id).items():
         cells = [cell for metric in metrics for cell in metric["cells"]]
         last = cells[-1] if cells else {}
         rows.append((name, last.get(name, last) if isinstance(last, dict) else last, len(cells)))
@@ -185,9 +194,9 @@ def _root(found: Document) -> str:
     return f"ExperimentRun/{found['dataContainerId']}/"
 
 
-def _files(world: World, found: Document) -> list[tuple[str, Blob]]:
+def _files(engines: Engines, found: Document) -> list[tuple[str, Blob]]:
     root = _root(found)
-    return [(blob.name.removeprefix(root), blob) for blob in world.blobs.list(facts.ARTIFACT_CONTAINER, root)]
+    return [(blob.name.removeprefix(root), blob) for blob in engines[BlobStore].list(facts.ARTIFACT_CONTAINER, root)]
 
 
 def _tail(blob: Blob) -> str:

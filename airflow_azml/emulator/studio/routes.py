@@ -7,7 +7,8 @@ from collections.abc import Callable
 from fastapi import Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from airflow_azml.emulator.http.access import Base, World
+from airflow_azml.emulator.http.addresses import Base
+from airflow_azml.emulator.http.engines import AllEngines
 from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.http.wire import router
 from airflow_azml.emulator.kernel import facts
@@ -20,22 +21,22 @@ routes = router()
 @routes.get("/")
 @routes.get("/home")
 @routes.get("/model/list")
-def home(world: World, request: Request) -> Response:
+def home(engines: AllEngines, request: Request) -> Response:
     """The workspace."""
-    return _page(request, lambda: pages.home(world))
+    return _page(request, lambda: pages.home(engines))
 
 
 @routes.get("/runs/{run_id}")
-def run(run_id: str, world: World, request: Request) -> Response:
+def run(run_id: str, engines: AllEngines, request: Request) -> Response:
     """A run or job."""
-    return _page(request, lambda: pages.run(world, run_id))
+    return _page(request, lambda: pages.run(engines, run_id))
 
 
 @routes.get("/runs/{run_id}/files/{path:path}")
-def file(run_id: str, path: str, world: World) -> Response:
+def file(run_id: str, path: str, engines: AllEngines) -> Response:
     """A file of a run. Whatever it holds, the browser stores it and does not show it."""
     try:
-        blob = pages.file(world, run_id, path)
+        blob = pages.file(engines, run_id, path)
     except Fault as fault:
         return _fault(fault)
     name = path.rpartition("/")[2]
@@ -43,21 +44,21 @@ def file(run_id: str, path: str, world: World) -> Response:
 
 
 @routes.get("/compute/{name}/details")
-def compute(name: str, world: World, request: Request) -> Response:
+def compute(name: str, engines: AllEngines, request: Request) -> Response:
     """A compute."""
-    return _page(request, lambda: pages.compute(world, name))
+    return _page(request, lambda: pages.compute(engines, name))
 
 
 @routes.get("/endpoints/realtime/{name}/detail")
-def endpoint(name: str, world: World, base: Base, request: Request) -> Response:
+def endpoint(name: str, engines: AllEngines, base: Base, request: Request) -> Response:
     """An online endpoint."""
-    return _page(request, lambda: pages.endpoint(world, name, base))
+    return _page(request, lambda: pages.endpoint(engines, name, base))
 
 
 @routes.get("/model/{name}:{version}/details")
-def model(name: str, version: str, world: World, request: Request) -> Response:
+def model(name: str, version: str, engines: AllEngines, request: Request) -> Response:
     """A model version."""
-    return _page(request, lambda: pages.model(world, name, version))
+    return _page(request, lambda: pages.model(engines, name, version))
 
 
 def _page(request: Request, build: Callable[[], Page]) -> Response:

@@ -19,7 +19,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response
 
 from airflow_azml.emulator.endpoints import deployment_bodies
-from airflow_azml.emulator.http.access import World
+from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
+from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.http.wire import router
 from airflow_azml.emulator.kernel.store import Document
@@ -49,17 +51,21 @@ async def _raw_body(request: Request) -> bytes:
 @routes.api_route("/{endpoint}", methods=METHODS)
 @routes.api_route("/{endpoint}/{path:path}", methods=METHODS)
 async def score(
-    world: World, request: Request, body: Annotated[bytes, Depends(_raw_body)], endpoint: str, path: str = ""
+    endpoints: Engine[OnlineEndpoints],
+    deployments: Engine[OnlineDeployments],
+    request: Request,
+    body: Annotated[bytes, Depends(_raw_body)],
+    endpoint: str,
+    path: str = "",
 ) -> Response:
     """Score: let a deployment answer the request."""
-    deployment = await run_in_threadpool(_admitted, world, request, endpoint)
+    deployment = await run_in_threadpool(_admitted, endpoints, deployments, request, endpoint)
     if isinstance(deployment, Response):
         return deployment
     target = (quote(f"/{path}") + "?" + quote(request.url.query, safe="%&=+/?:;,@")).rstrip("?")
-    with world.deployments.taking(deployment) as taken:
+    with deployments.taking(deployment) as taken:
         if taken:
-            port = world.deployments.port(deployment)
-            forward = partial(_forward, port, deployment, request, target, body)
+            forward = partial(_forward, deployments.port(deployment), deployment, request, target, body)
             response = await to_thread.run_sync(forward, limiter=WAITING)
         else:
             response = PlainTextResponse(f"Too many pending requests for deployment '{deployment['name']}'.", 429)
@@ -67,27 +73,29 @@ async def score(
     return response
 
 
-def _admitted(world: World, request: Request, name: str) -> Document | Response:
+def _admitted(
+    endpoints: OnlineEndpoints, deployments: OnlineDeployments, request: Request, name: str
+) -> Document | Response:
     """Return the deployment that is to answer, or the refusal."""
-    endpoint = world.endpoints.find(name)
+    endpoint = endpoints.find(name)
     if endpoint is None:
         return PlainTextResponse(f"There is no endpoint '{name}'.", 404)
     authorization = request.headers.get("authorization")
     if not authorization or not authorization.casefold().startswith("bearer "):
         return PlainTextResponse("key_auth_bad_header_forbidden", 401)
-    if not world.endpoints.admits(endpoint, authorization):
+    if not endpoints.admits(endpoint, authorization):
         return PlainTextResponse("key_auth_access_denied", 401)
-    return _choose(world, endpoint, request.headers.get(DEPLOYMENT)) or PlainTextResponse(NO_TRAFFIC, 404)
+    return _choose(deployments, endpoint, request.headers.get(DEPLOYMENT)) or PlainTextResponse(NO_TRAFFIC, 404)
 
 
-def _choose(world: World, endpoint: Document, wanted: str | None) -> Document | None:
+def _choose(deployments: OnlineDeployments, endpoint: Document, wanted: str | None) -> Document | None:
     shares = endpoint["traffic"]
     if wanted is None and any(shares.values()):
         wanted = random.choices(list(shares), list(shares.values()))[0]  # noqa: S311 - a share of traffic is no secret
     if wanted is None:
         return None
     try:
-        return world.deployments.get(endpoint["name"], wanted)
+        return deployments.get(endpoint["name"], wanted)
     except Fault:
         return None
 

@@ -11,14 +11,18 @@ from typing import Annotated, Any
 
 from fastapi import Depends
 
-from airflow_azml.emulator.http.access import REGIONAL, World
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request, conflict
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick, pick_text, router
+from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel.store import Document
+from airflow_azml.emulator.metrics.engine import Metrics
 from airflow_azml.emulator.mlflow import records, search
 from airflow_azml.emulator.mlflow.files import children
-from airflow_azml.emulator.mlflow.records import read_integer, read_metric, read_pairs
+from airflow_azml.emulator.mlflow.records import Parameters, read_integer, read_metric, read_pairs
+from airflow_azml.emulator.runs.history import Runs
 from airflow_azml.emulator.storage import artifacts
+from airflow_azml.emulator.storage.blobs import BlobStore
 
 routes = router("/mlflow/v1.0" + WORKSPACE_PATH + "/api/2.0/mlflow", REGIONAL)
 DEFAULT_ID, DEFAULT_NAME = "0", "Default"  # what MLflow uses when no experiment was chosen
@@ -26,18 +30,18 @@ PARENT = "mlflow.parentRunId"
 PAGE_SIZE = 1000
 
 
-def _experiment(world: World, experiment_id: str) -> Document:
+def _experiment(runs: Runs, experiment_id: str) -> Document:
     if experiment_id == DEFAULT_ID:
-        return world.runs.ensure_experiment(DEFAULT_NAME)
-    return world.runs.experiment_by_id(experiment_id)
+        return runs.ensure_experiment(DEFAULT_NAME)
+    return runs.experiment_by_id(experiment_id)
 
 
-def _asked(world: World, query: FoldedQuery) -> Document:
-    return world.runs.get(query.get("run_id") or query.get("run_uuid") or "")
+def _asked(runs: Engine[Runs], query: FoldedQuery) -> Document:
+    return runs.get(query.get("run_id") or query.get("run_uuid") or "")
 
 
-def _named(world: World, body: JsonObject) -> Document:
-    return world.runs.get(pick_text(body, "run_id", default="") or pick_text(body, "run_uuid", default=""))
+def _named(runs: Engine[Runs], body: JsonObject) -> Document:
+    return runs.get(pick_text(body, "run_id", default="") or pick_text(body, "run_uuid", default=""))
 
 
 Asked = Annotated[Document, Depends(_asked)]  # the run that the query names
@@ -45,129 +49,135 @@ Named = Annotated[Document, Depends(_named)]  # the run that the body names
 
 
 @routes.get("/experiments/get")
-def get_experiment(world: World, query: FoldedQuery) -> dict[str, Any]:
+def get_experiment(runs: Engine[Runs], query: FoldedQuery) -> dict[str, Any]:
     """Get Experiment."""
-    return {"experiment": records.experiment_json(_experiment(world, query.get("experiment_id", "")))}
+    return {"experiment": records.experiment_json(_experiment(runs, query.get("experiment_id", "")))}
 
 
 @routes.get("/experiments/get-by-name")
-def get_experiment_by_name(world: World, query: FoldedQuery) -> dict[str, Any]:
+def get_experiment_by_name(runs: Engine[Runs], query: FoldedQuery) -> dict[str, Any]:
     """Get Experiment By Name."""
-    return {"experiment": records.experiment_json(world.runs.experiment(query.get("experiment_name", "")))}
+    return {"experiment": records.experiment_json(runs.experiment(query.get("experiment_name", "")))}
 
 
 @routes.post("/experiments/create")
-def create_experiment(world: World, body: JsonObject) -> dict[str, Any]:
+def create_experiment(runs: Engine[Runs], body: JsonObject) -> dict[str, Any]:
     """Create Experiment."""
     name = pick_text(body, "name")
-    if world.runs.find_experiment(name):
+    if runs.find_experiment(name):
         raise conflict("ExperimentExists", f"Experiment '{name}' already exists.")
     tags = read_pairs(pick(body, "tags", default=[]))
-    experiment = world.runs.ensure_experiment(name)
-    with world.runs.changing_experiment(name) as changed:
+    experiment = runs.ensure_experiment(name)
+    with runs.changing_experiment(name) as changed:
         changed["tags"] = {**changed["tags"], **tags}
     return {"experiment_id": experiment["experimentId"]}
 
 
 @routes.post("/experiments/search")
-def search_experiments(world: World) -> dict[str, Any]:
+def search_experiments(runs: Engine[Runs]) -> dict[str, Any]:
     """Search Experiments: all of them, in one page."""
-    return {"experiments": [records.experiment_json(experiment) for experiment in world.runs.experiments()]}
+    return {"experiments": [records.experiment_json(experiment) for experiment in runs.experiments()]}
 
 
 @routes.post("/runs/create")
-def create_run(world: World, body: JsonObject) -> dict[str, Any]:
+def create_run(
+    runs: Engine[Runs], parameters: Engine[Parameters], metrics: Engine[Metrics], body: JsonObject
+) -> dict[str, Any]:
     """Create Run: an interactive run, whose status is what its creator says."""
-    experiment = _experiment(world, pick_text(body, "experiment_id", default=DEFAULT_ID))
+    experiment = _experiment(runs, pick_text(body, "experiment_id", default=DEFAULT_ID))
     tags = read_pairs(pick(body, "tags", default=[]))
     run_id = str(uuid.uuid4())
     name = pick_text(body, "run_name", default="") or tags.get("mlflow.runName") or run_id
     parent: dict[str, Any] = {"parentRunId": tags[PARENT]} if PARENT in tags else {}
-    world.runs.create(experiment["name"], run_id, displayName=name, tags=tags, **parent)
-    world.runs.report(run_id, "Running")
-    return {"run": _rendered(world, world.runs.get(run_id))}
+    runs.create(experiment["name"], run_id, displayName=name, tags=tags, **parent)
+    runs.report(run_id, "Running")
+    return {"run": _rendered(parameters, metrics, runs.get(run_id))}
 
 
 @routes.get("/runs/get")
-def get_run(world: World, run: Asked) -> dict[str, Any]:
+def get_run(parameters: Engine[Parameters], metrics: Engine[Metrics], run: Asked) -> dict[str, Any]:
     """Get Run."""
-    return {"run": _rendered(world, run)}
+    return {"run": _rendered(parameters, metrics, run)}
 
 
 @routes.post("/runs/update")
-def update_run(world: World, run: Named, body: JsonObject) -> dict[str, Any]:
+def update_run(runs: Engine[Runs], run: Named, body: JsonObject) -> dict[str, Any]:
     """Update Run: its name, and its status when it is an interactive run."""
     status = pick_text(body, "status", default="")
     if status not in {"", *records.REPORTED}:
         raise bad_request(f"'{status}' is not a status of a run.", target="status")
     if name := pick_text(body, "run_name", default=""):
-        world.runs.modify(run["runId"], {"displayName": name})
+        runs.modify(run["runId"], {"displayName": name})
     if status:
-        world.runs.report(run["runId"], records.REPORTED[status])
-    return {"run_info": records.info_json(world.runs.get(run["runId"]))}
+        runs.report(run["runId"], records.REPORTED[status])
+    return {"run_info": records.info_json(runs.get(run["runId"]))}
 
 
 @routes.post("/runs/log-metric")
-def log_metric(world: World, run: Named, body: JsonObject) -> dict[str, Any]:
+def log_metric(metrics: Engine[Metrics], run: Named, body: JsonObject) -> dict[str, Any]:
     """Log Metric."""
-    world.metrics.add(run["runId"], [read_metric(body)])
+    metrics.add(run["runId"], [read_metric(body)])
     return {}
 
 
 @routes.post("/runs/log-parameter")
-def log_parameter(world: World, run: Named, body: JsonObject) -> dict[str, Any]:
+def log_parameter(parameters: Engine[Parameters], run: Named, body: JsonObject) -> dict[str, Any]:
     """Log Param."""
-    world.parameters.add(run["runId"], read_pairs([body]))
+    parameters.add(run["runId"], read_pairs([body]))
     return {}
 
 
 @routes.post("/runs/log-batch")
-def log_batch(world: World, run: Named, body: JsonObject) -> dict[str, Any]:
+def log_batch(
+    parameters: Engine[Parameters], metrics: Engine[Metrics], runs: Engine[Runs], run: Named, body: JsonObject
+) -> dict[str, Any]:
     """Log Batch: nothing is written when a part of it cannot be."""
     listed = pick(body, "metrics", default=[])
     if not isinstance(listed, list):
         raise bad_request("'metrics' must be a list.", target="metrics")
     found = [read_metric(item) for item in listed]
     tags = read_pairs(pick(body, "tags", default=[]))
-    world.parameters.add(run["runId"], read_pairs(pick(body, "params", default=[])))
-    world.metrics.add(run["runId"], found)
-    world.runs.modify(run["runId"], {"tags": tags})
+    parameters.add(run["runId"], read_pairs(pick(body, "params", default=[])))
+    metrics.add(run["runId"], found)
+    runs.modify(run["runId"], {"tags": tags})
     return {}
 
 
 @routes.post("/runs/set-tag")
-def set_tag(world: World, run: Named, body: JsonObject) -> dict[str, Any]:
+def set_tag(runs: Engine[Runs], run: Named, body: JsonObject) -> dict[str, Any]:
     """Set Tag."""
-    world.runs.modify(run["runId"], {"tags": read_pairs([body])})
+    runs.modify(run["runId"], {"tags": read_pairs([body])})
     return {}
 
 
 @routes.post("/runs/delete-tag")
-def delete_tag(world: World, run: Named, body: JsonObject) -> dict[str, Any]:
+def delete_tag(runs: Engine[Runs], run: Named, body: JsonObject) -> dict[str, Any]:
     """Delete Tag."""
-    with world.runs.changing(run["runId"]) as changed:
+    with runs.changing(run["runId"]) as changed:
         changed["tags"] = {key: value for key, value in changed["tags"].items() if key != pick_text(body, "key")}
     return {}
 
 
 @routes.post("/runs/delete")
-def delete_run(world: World, run: Named) -> dict[str, Any]:
+def delete_run(runs: Engine[Runs], run: Named) -> dict[str, Any]:
     """Delete Run: it is hidden, not lost."""
-    world.runs.modify(run["runId"], {"hidden": True})
+    runs.modify(run["runId"], {"hidden": True})
     return {}
 
 
 @routes.post("/runs/restore")
-def restore_run(world: World, run: Named) -> dict[str, Any]:
+def restore_run(runs: Engine[Runs], run: Named) -> dict[str, Any]:
     """Restore Run."""
-    world.runs.modify(run["runId"], {"hidden": False})
+    runs.modify(run["runId"], {"hidden": False})
     return {}
 
 
 @routes.post("/runs/search")
-def search_runs(world: World, body: JsonObject) -> dict[str, Any]:
+def search_runs(
+    parameters: Engine[Parameters], metrics: Engine[Metrics], runs: Engine[Runs], body: JsonObject
+) -> dict[str, Any]:
     """Search Runs."""
-    found = [_rendered(world, run) for run in _of_experiments(world, body) if _viewed(run, body)]
+    found = [_rendered(parameters, metrics, run) for run in _of_experiments(runs, body) if _viewed(run, body)]
     found = search.select(found, pick_text(body, "filter", default=""))
     found = search.order(found, _listed(body, "order_by"))
     start = read_integer(body, "page_token") if pick(body, "page_token") else 0
@@ -176,19 +186,19 @@ def search_runs(world: World, body: JsonObject) -> dict[str, Any]:
 
 
 @routes.get("/metrics/get-history")
-def get_metric_history(world: World, run: Asked, query: FoldedQuery) -> dict[str, Any]:
+def get_metric_history(metrics: Engine[Metrics], run: Asked, query: FoldedQuery) -> dict[str, Any]:
     """Get Metric History."""
     name = query.get("metric_key", "")
-    found = world.metrics.by_name(run["runId"]).get(name, [])
+    found = metrics.by_name(run["runId"]).get(name, [])
     return {"metrics": records.history_json(name, found)}
 
 
 @routes.get("/artifacts/list")
-def list_artifacts(world: World, run: Asked, query: FoldedQuery) -> dict[str, Any]:
+def list_artifacts(blobs: Engine[BlobStore], run: Asked, query: FoldedQuery) -> dict[str, Any]:
     """List Artifacts: one level of the run's tree, by paths below its root."""
     where = artifacts.address("ExperimentRun", run["dataContainerId"], query.get("path"))
     root = f"{where.path}/" if where.path else ""
-    files = [{**child, "path": root + child["path"]} for child in children(world.blobs, where)]
+    files = [{**child, "path": root + child["path"]} for child in children(blobs, where)]
     return {"root_uri": records.info_json(run)["artifact_uri"], "files": files}
 
 
@@ -198,13 +208,13 @@ def search_logged_models() -> dict[str, Any]:
     return {"models": []}
 
 
-def _rendered(world: World, run: Document) -> dict[str, Any]:
-    return records.run_json(run, world.parameters.of_run(run["runId"]), world.metrics.by_name(run["runId"]))
+def _rendered(parameters: Parameters, metrics: Metrics, run: Document) -> dict[str, Any]:
+    return records.run_json(run, parameters.of_run(run["runId"]), metrics.by_name(run["runId"]))
 
 
-def _of_experiments(world: World, body: Document) -> list[Document]:
-    wanted = {_experiment(world, str(each))["experimentId"] for each in _listed(body, "experiment_ids")}
-    return [run for run in world.runs.all() if run["experimentId"] in wanted]
+def _of_experiments(runs: Runs, body: Document) -> list[Document]:
+    wanted = {_experiment(runs, str(each))["experimentId"] for each in _listed(body, "experiment_ids")}
+    return [run for run in runs.all() if run["experimentId"] in wanted]
 
 
 def _viewed(run: Document, body: Document) -> bool:

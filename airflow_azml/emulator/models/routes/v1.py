@@ -7,13 +7,17 @@ from typing import Annotated, Any
 from fastapi import Depends
 from fastapi.responses import Response
 
-from airflow_azml.emulator.http.access import REGIONAL, World
+from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request, not_found
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonBody, JsonObject, pick_text, router
+from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel.store import Document
 from airflow_azml.emulator.models import bodies
 from airflow_azml.emulator.models.filters import accepts
+from airflow_azml.emulator.models.registry import Models
+from airflow_azml.emulator.models.v1_assets import ModelAssets
 
 routes = router("/modelmanagement/v1.0" + WORKSPACE_PATH, REGIONAL)
 ORDERS = {
@@ -25,51 +29,51 @@ ORDERS = {
 
 
 @routes.post("/assets")
-def create_asset(world: World, body: JsonObject) -> dict[str, Any]:
+def create_asset(assets: Engine[ModelAssets], body: JsonObject) -> dict[str, Any]:
     """Assets_Create."""
-    return world.assets.create(body)
+    return assets.create(body)
 
 
 @routes.get("/assets")
-def list_assets(world: World, pager: Paged, query: FoldedQuery) -> dict[str, Any]:
+def list_assets(assets: Engine[ModelAssets], pager: Paged, query: FoldedQuery) -> dict[str, Any]:
     """Assets_ListQuery."""
     wanted = accepts(query, {"name": "name", "runid": "runid"}, {"tags": "kvTags", "properties": "properties"})
-    return pager.page([asset for asset in world.assets.list() if wanted(asset)])
+    return pager.page([asset for asset in assets.list() if wanted(asset)])
 
 
 @routes.get("/assets/{asset_id}")
-def get_asset(world: World, asset_id: str) -> dict[str, Any]:
+def get_asset(assets: Engine[ModelAssets], asset_id: str) -> dict[str, Any]:
     """Assets_QueryById."""
-    return world.assets.get(asset_id)
+    return assets.get(asset_id)
 
 
 @routes.patch("/assets/{asset_id}")
-def patch_asset(world: World, asset_id: str, body: JsonBody) -> dict[str, Any]:
+def patch_asset(assets: Engine[ModelAssets], asset_id: str, body: JsonBody) -> dict[str, Any]:
     """Assets_Patch."""
-    return world.assets.patch(asset_id, body)
+    return assets.patch(asset_id, body)
 
 
 @routes.delete("/assets/{asset_id}")
-def delete_asset(world: World, asset_id: str) -> Response:
+def delete_asset(assets: Engine[ModelAssets], asset_id: str) -> Response:
     """Assets_Delete."""
-    return Response(status_code=200 if world.assets.delete(asset_id) else 204)
+    return Response(status_code=200 if assets.delete(asset_id) else 204)
 
 
 @routes.post("/models")
-def register_model(world: World, body: JsonObject) -> dict[str, Any]:
+def register_model(assets: Engine[ModelAssets], models: Engine[Models], body: JsonObject) -> dict[str, Any]:
     """MLModels_Register: the next version of the name, whatever was registered before."""
     fields = bodies.read_v1(body)
-    locations = world.assets.locations(fields["url"])
-    model, _ = world.models.register(pick_text(body, "name"), "", {**fields, "locations": locations})
+    locations = assets.locations(fields["url"])
+    model, _ = models.register(pick_text(body, "name"), "", {**fields, "locations": locations})
     return bodies.render_v1(model)
 
 
 @routes.get("/models")
-def list_models(world: World, pager: Paged, query: FoldedQuery) -> dict[str, Any]:
+def list_models(models: Engine[Models], pager: Paged, query: FoldedQuery) -> dict[str, Any]:
     """MLModels_ListQuery."""
     same = {"name": "name", "framework": "framework", "description": "description", "runid": "runId"}
     wanted = accepts(query, same, {"tag": "tags", "tags": "tags", "properties": "properties"})
-    found = [model for model in world.models.list() if bodies.has_v1_version(model) and wanted(model)]
+    found = [model for model in models.list() if bodies.has_v1_version(model) and wanted(model)]
     order = query.get("orderby", "CreatedAtDesc")
     if order.casefold() not in ORDERS:
         raise bad_request(f"'{order}' is not an order of models.", target="orderBy")
@@ -80,10 +84,10 @@ def list_models(world: World, pager: Paged, query: FoldedQuery) -> dict[str, Any
     return pager.page([bodies.render_v1(model) for model in found])
 
 
-def _known(world: World, model_id: str) -> Document:
+def _known(models: Engine[Models], model_id: str) -> Document:
     """Return the version that an id (`name:version`) names."""
     name, _, version = model_id.rpartition(":")
-    model = world.models.find(name, version)
+    model = models.find(name, version)
     if model is None or not bodies.has_v1_version(model):
         raise not_found("Model", model_id)
     return model
@@ -99,19 +103,17 @@ def get_model(model: Known) -> dict[str, Any]:
 
 
 @routes.patch("/models/{model_id}")
-def patch_model(world: World, model: Known, body: JsonBody) -> dict[str, Any]:
+def patch_model(models: Engine[Models], model: Known, body: JsonBody) -> dict[str, Any]:
     """MLModels_Patch."""
 
     def edit(present: Document) -> None:
         bodies.patch_v1(present, body)
 
-    return bodies.render_v1(world.models.change(model["name"], model["version"], edit))
+    return bodies.render_v1(models.change(model["name"], model["version"], edit))
 
 
 @routes.delete("/models/{model_id}")
-def delete_model(world: World, model_id: str) -> Response:
+def delete_model(models: Engine[Models], deployments: Engine[OnlineDeployments], model_id: str) -> Response:
     """MLModels_Delete: 204 when there is no such version, 412 when a deployment uses it."""
     name, _, version = model_id.rpartition(":")
-    return Response(
-        status_code=200 if world.models.delete(name, version, world.deployments.using(name, version)) else 204
-    )
+    return Response(status_code=200 if models.delete(name, version, deployments.using(name, version)) else 204)

@@ -13,10 +13,14 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from airflow_azml.emulator.http.access import REGIONAL, World
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick_text, read_json, router
+from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.runs import definitions, members, projects
+from airflow_azml.emulator.runs.executor import Executor
+from airflow_azml.emulator.runs.history import Runs
+from airflow_azml.emulator.storage.snapshots import Snapshots
 
 MAX_DEFINITION = 10 << 20  # bytes
 
@@ -34,33 +38,39 @@ async def _form(request: Request) -> AsyncIterator[FormData]:
 
 @routes.post("/experiments/{experiment}/startrun")
 def start_run(
-    experiment: str, query: FoldedQuery, world: World, form: Annotated[FormData, Depends(_form)]
+    experiment: str, query: FoldedQuery, executor: Engine[Executor], form: Annotated[FormData, Depends(_form)]
 ) -> dict[str, str]:
     """Start a run of a zipped project; `runId` is the caller's, so that it can ask whether an earlier call arrived."""
     definition = _definition(form)
-    return _start(world, experiment, query, definition, lambda path: _receive(form, path))
+    return _start(executor, experiment, query, definition, lambda path: _receive(form, path))
 
 
 @routes.post("/experiments/{experiment}/snapshotrun")
-def start_snapshot_run(experiment: str, query: FoldedQuery, world: World, definition: JsonObject) -> dict[str, str]:
+def start_snapshot_run(
+    experiment: str,
+    query: FoldedQuery,
+    snapshots: Engine[Snapshots],
+    executor: Engine[Executor],
+    definition: JsonObject,
+) -> dict[str, str]:
     """Start a run of a snapshot, which it names among its properties."""
-    snapshot_id = world.snapshots.get(pick_text(definition, "snapshotId"))["id"]
+    snapshot_id = snapshots.get(pick_text(definition, "snapshotId"))["id"]
     properties = {"ContentSnapshotId": snapshot_id}
     return _start(
-        world, experiment, query, definition, lambda path: world.snapshots.zip(snapshot_id, path), properties=properties
+        executor, experiment, query, definition, lambda path: snapshots.zip(snapshot_id, path), properties=properties
     )
 
 
 @routes.post("/experiments/{experiment}/runId/{run_id}/cancel")
-def cancel_run(experiment: str, run_id: str, world: World) -> dict[str, str]:
+def cancel_run(experiment: str, run_id: str, runs: Engine[Runs], executor: Engine[Executor]) -> dict[str, str]:
     """Cancel a run."""
-    run = world.runs.get(run_id, experiment)
-    world.executor.cancel(run["runId"])
+    run = runs.get(run_id, experiment)
+    executor.cancel(run["runId"])
     return {"runId": run["runId"]}
 
 
 def _start(
-    world: World,
+    executor: Executor,
     experiment: str,
     query: dict[str, str],
     definition: dict[str, Any],
@@ -71,11 +81,11 @@ def _start(
     configuration = definitions.configuration_of(definition)
     members.check(definition)
     spec = definitions.read(configuration, run_id)
-    project = world.executor.incoming / f"{uuid.uuid4().hex}.zip"
+    project = executor.incoming / f"{uuid.uuid4().hex}.zip"
     further = _members(definition, configuration, properties or {})
     try:
         write_project(project)
-        world.executor.submit(experiment, run_id, configuration, spec, project, **further)
+        executor.submit(experiment, run_id, configuration, spec, project, **further)
     except BaseException:  # whatever refused the run: its project is nobody's
         project.unlink(missing_ok=True)
         raise

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from airflow_azml.emulator.http import history_query
-from airflow_azml.emulator.http.access import REGIONAL, Base, World
+from airflow_azml.emulator.http.addresses import Base
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonBody, JsonObject, pick, pick_object, pick_text, router
+from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel.store import Document
-from airflow_azml.emulator.runs.history import now
+from airflow_azml.emulator.runs.history import Runs, now
 
 COUNTED = (
     "NotStarted", "Provisioning", "Starting", "Preparing", "Queued", "Running", "Completed", "Failed", "Canceled",
@@ -22,30 +24,30 @@ COUNTED = (
 routes = router("/history/v1.0" + WORKSPACE_PATH, REGIONAL)
 
 
-def _by_id(experiment_id: str, world: World) -> Document:
-    return world.runs.experiment_by_id(experiment_id)
+def _by_id(experiment_id: str, runs: Engine[Runs]) -> Document:
+    return runs.experiment_by_id(experiment_id)
 
 
 ById = Annotated[Document, Depends(_by_id)]
 
 
 @routes.get("/experiments/{experiment}")
-def get_experiment(experiment: str, world: World) -> dict[str, Any]:
+def get_experiment(experiment: str, runs: Engine[Runs]) -> dict[str, Any]:
     """Return an experiment."""
-    return world.runs.experiment(experiment)
+    return runs.experiment(experiment)
 
 
 @routes.post("/experiments/{experiment}")
-def create_experiment(experiment: str, world: World) -> dict[str, Any]:
+def create_experiment(experiment: str, runs: Engine[Runs]) -> dict[str, Any]:
     """Create an experiment; the one that exists is returned as it is."""
-    return world.runs.ensure_experiment(experiment)
+    return runs.ensure_experiment(experiment)
 
 
 @routes.get("/experiments/{experiment}/runcounts")
-def count_runs(experiment: str, world: World) -> dict[str, int]:
+def count_runs(experiment: str, runs: Engine[Runs]) -> dict[str, int]:
     """Count the experiment's runs by their status."""
-    runs = world.runs.all(world.runs.experiment(experiment)["name"])
-    counts = Counter(run["status"] for run in runs)
+    found = runs.all(runs.experiment(experiment)["name"])
+    counts = Counter(run["status"] for run in found)
     return {status[:1].lower() + status[1:]: counts[status] for status in COUNTED}
 
 
@@ -56,9 +58,9 @@ def get_experiment_by_id(experiment: ById) -> dict[str, Any]:
 
 
 @routes.patch("/experimentids/{experiment_id}")
-def modify_experiment(experiment: ById, world: World, body: JsonObject) -> dict[str, Any]:
+def modify_experiment(experiment: ById, runs: Engine[Runs], body: JsonObject) -> dict[str, Any]:
     """Change description and tags, archive or bring back."""
-    with world.runs.changing_experiment(experiment["name"]) as changed:
+    with runs.changing_experiment(experiment["name"]) as changed:
         changed["tags"] |= {name: str(value) for name, value in pick_object(body, "tags").items()}
         if pick(body, "description") is not None:
             changed["description"] = pick_text(body, "description")
@@ -70,20 +72,20 @@ def modify_experiment(experiment: ById, world: World, body: JsonObject) -> dict[
 
 
 @routes.delete("/experimentids/{experiment_id}/tags")
-def delete_experiment_tags(experiment: ById, world: World, body: JsonBody) -> dict[str, Any]:
+def delete_experiment_tags(experiment: ById, runs: Engine[Runs], body: JsonBody) -> dict[str, Any]:
     """Remove tags by their names."""
     names = body if isinstance(body, list) else pick(body, "tags", default=[])
     if not isinstance(names, list):
         raise bad_request("'tags' must be a list of names.", target="tags")
-    with world.runs.changing_experiment(experiment["name"]) as changed:
+    with runs.changing_experiment(experiment["name"]) as changed:
         changed["tags"] = {name: value for name, value in changed["tags"].items() if name not in names}
     return changed
 
 
 @routes.get("/experiments")
 @routes.api_route("/experiments:query", methods=["POST", "GET"])
-def query_experiments(world: World, body: JsonObject, base: Base, request: Request) -> dict[str, Any]:
+def query_experiments(runs: Engine[Runs], body: JsonObject, base: Base, request: Request) -> dict[str, Any]:
     """Return the experiments that match a filter, or all; GET answers the `nextLink` of such a query."""
     query = history_query.read({**request.query_params, **body})
-    page, token = query.select(world.runs.experiments(), "experimentId")
+    page, token = query.select(runs.experiments(), "experimentId")
     return {"value": page, **query.links(token, base + request.url.path)}

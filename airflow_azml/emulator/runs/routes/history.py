@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from airflow_azml.emulator.http import faults, history_query
-from airflow_azml.emulator.http.access import REGIONAL, Base, World
+from airflow_azml.emulator.http.addresses import Base
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.http.wire import (
     WORKSPACE_PATH,
@@ -24,10 +25,13 @@ from airflow_azml.emulator.http.wire import (
     pick_text,
     router,
 )
+from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.kernel.store import Document
 from airflow_azml.emulator.runs.bodies import details_json, run_json
-from airflow_azml.emulator.runs.history import not_found
+from airflow_azml.emulator.runs.executor import Executor
+from airflow_azml.emulator.runs.history import Runs, not_found
+from airflow_azml.emulator.storage.blobs import BlobStore
 
 SCOPES = ("/experiments/{experiment}", "/experimentids/{experiment_id}", "")
 MAX_BATCH = 10_000  # runs in one call
@@ -46,18 +50,18 @@ def scoped(path: str, *methods: str) -> Callable[[Callable[..., Any]], Callable[
     return register
 
 
-def _experiment(world: World, request: Request) -> str | None:
+def _experiment(runs: Engine[Runs], request: Request) -> str | None:
     """Return the name of the experiment in the path; None at workspace level."""
     if experiment_id := request.path_params.get("experiment_id"):
-        return str(world.runs.experiment_by_id(experiment_id)["name"])
+        return str(runs.experiment_by_id(experiment_id)["name"])
     return request.path_params.get("experiment")
 
 
 Experiment = Annotated[str | None, Depends(_experiment)]
 
 
-def _run(run_id: str, world: World, experiment: Experiment) -> Document:
-    return world.runs.get(run_id, experiment)
+def _run(run_id: str, runs: Engine[Runs], experiment: Experiment) -> Document:
+    return runs.get(run_id, experiment)
 
 
 Run = Annotated[Document, Depends(_run)]
@@ -81,56 +85,58 @@ def get_run(run: Run, base: Base) -> dict[str, Any]:
 
 
 @scoped("/runs/{run_id}", "PATCH")
-def patch_run(run_id: str, world: World, experiment: Experiment, body: JsonObject, base: Base) -> dict[str, Any]:
+def patch_run(run_id: str, runs: Engine[Runs], experiment: Experiment, body: JsonObject, base: Base) -> dict[str, Any]:
     """Change a run; an unknown one is created, which is how the SDK starts interactive runs."""
-    return run_json(_add_or_modify(world, experiment, run_id, body), base)
+    return run_json(_add_or_modify(runs, experiment, run_id, body), base)
 
 
 @scoped("/runs/{run_id}/details", "GET")
-def get_details(run: Run, world: World, base: Base) -> dict[str, Any]:
+def get_details(run: Run, runs: Engine[Runs], blobs: Engine[BlobStore], base: Base) -> dict[str, Any]:
     """Return a run's details: definition, log files, error, warnings."""
-    return details_json(run, world.runs.definition(run), world.blobs, base)
+    return details_json(run, runs.definition(run), blobs, base)
 
 
 @scoped("/runs/{run_id}/children", "GET")
-def get_children(run: Run, world: World, query: Queried, base: Base, request: Request) -> dict[str, Any]:
+def get_children(run: Run, runs: Engine[Runs], query: Queried, base: Base, request: Request) -> dict[str, Any]:
     """Return the runs whose parent this one is."""
-    children = [child for child in world.runs.all() if child.get("parentRunId") == run["runId"]]
+    children = [child for child in runs.all() if child.get("parentRunId") == run["runId"]]
     return _page(children, query, base, request)
 
 
 @scoped("/runs/{run_id}/tags", "DELETE")
-def delete_tags(run: Run, world: World, body: JsonBody, base: Base) -> dict[str, Any]:
+def delete_tags(run: Run, runs: Engine[Runs], body: JsonBody, base: Base) -> dict[str, Any]:
     """Remove tags by their names."""
     names = body if isinstance(body, list) else pick(body, "tags", default=[])
     if not isinstance(names, list):
         raise bad_request("'tags' must be a list of names.", target="tags")
-    with world.runs.changing(run["runId"]) as changed:
+    with runs.changing(run["runId"]) as changed:
         changed["tags"] = {name: value for name, value in changed["tags"].items() if name not in names}
     return run_json(changed, base)
 
 
 @scoped("/runs/{run_id}/cancel", "POST")
-def cancel_run(run: Run, world: World, base: Base, query: FoldedQuery) -> dict[str, Any]:
+def cancel_run(
+    run: Run, executor: Engine[Executor], runs: Engine[Runs], base: Base, query: FoldedQuery
+) -> dict[str, Any]:
     """Cancel a run."""
-    world.executor.cancel(run["runId"], query.get("cancelationreason", ""))
-    return run_json(world.runs.get(run["runId"]), base)
+    executor.cancel(run["runId"], query.get("cancelationreason", ""))
+    return run_json(runs.get(run["runId"]), base)
 
 
 @scoped("/runs/{run_id}/events", "POST")
-def post_event(run: Run, world: World, body: JsonObject) -> None:
+def post_event(run: Run, runs: Engine[Runs], body: JsonObject) -> None:
     """Take an event of a run."""
-    _take_event(world, run, body)
+    _take_event(runs, run, body)
 
 
 @routes.post("/experiments/{experiment}/batch/events")
-def post_events(experiment: str, world: World, body: JsonObject) -> dict[str, Any]:
+def post_events(experiment: str, runs: Engine[Runs], body: JsonObject) -> dict[str, Any]:
     """Take many events, each of which names its run; those that fail are handed back with the reason."""
     errors = []
     for event in _items(body, "events"):
         try:
             run_id = pick_text(event, "data", "runId")
-            _take_event(world, world.runs.get(run_id, experiment), event)
+            _take_event(runs, runs.get(run_id, experiment), event)
         except Fault as fault:
             errors.append({"key": event, "value": _failure(fault)})
     return {"errors": errors}
@@ -140,26 +146,28 @@ def post_events(experiment: str, world: World, body: JsonObject) -> dict[str, An
 
 
 @scoped("/runs:query", "POST", "GET")
-def query_runs(world: World, experiment: Experiment, query: Queried, base: Base, request: Request) -> dict[str, Any]:
+def query_runs(
+    runs: Engine[Runs], experiment: Experiment, query: Queried, base: Base, request: Request
+) -> dict[str, Any]:
     """Return the runs (of the experiment) that match a filter; GET answers the `nextLink` of such a query."""
-    runs = world.runs.all(world.runs.experiment(experiment)["name"] if experiment else None)
-    return _page(runs, query, base, request)
+    found = runs.all(runs.experiment(experiment)["name"] if experiment else None)
+    return _page(found, query, base, request)
 
 
 @routes.get("/computes/{compute}/runs")
-def runs_of_compute(compute: str, world: World, query: Queried, base: Base, request: Request) -> dict[str, Any]:
+def runs_of_compute(compute: str, runs: Engine[Runs], query: Queried, base: Base, request: Request) -> dict[str, Any]:
     """Return the runs that were sent to a compute, of all experiments."""
-    runs = [run for run in world.runs.all() if run.get("target", "").casefold() == compute.casefold()]
-    return _page(runs, query, base, request)
+    found = [run for run in runs.all() if run.get("target", "").casefold() == compute.casefold()]
+    return _page(found, query, base, request)
 
 
 @scoped("/runs/runIds", "POST")
-def runs_by_ids(world: World, experiment: Experiment, body: JsonObject, base: Base) -> dict[str, Any]:
+def runs_by_ids(runs: Engine[Runs], experiment: Experiment, body: JsonObject, base: Base) -> dict[str, Any]:
     """Return many runs by their ids; what is not there is named under `errors`."""
     run_ids = _ids(pick(body, "runIds", default=[]))
     found = {
         run_id: run
-        for run_id, run in world.runs.many(run_ids).items()
+        for run_id, run in runs.many(run_ids).items()
         if experiment is None or run["experimentName"].casefold() == experiment.casefold()
     }
     errors = {run_id: _failure(not_found(run_id)) for run_id in run_ids if run_id not in found}
@@ -167,35 +175,35 @@ def runs_by_ids(world: World, experiment: Experiment, body: JsonObject, base: Ba
 
 
 @routes.post("/batchrundata")
-def batch_run_data(world: World, body: JsonObject, base: Base) -> dict[str, Any]:
+def batch_run_data(runs: Engine[Runs], body: JsonObject, base: Base) -> dict[str, Any]:
     """Answer many requests for run data, each under the key that the caller gave it."""
     requests = pick_object(body, "requests")
     run_ids = {key: pick_text(request, "runId") for key, request in requests.items()}
-    found = world.runs.many(_ids(list(run_ids.values())))
-    runs = {key: found.get(run_id) for key, run_id in run_ids.items()}
+    found = runs.many(_ids(list(run_ids.values())))
+    by_key = {key: found.get(run_id) for key, run_id in run_ids.items()}
     return {
-        "successfulResults": {key: _data(world, run, requests[key], base) for key, run in runs.items() if run},
-        "failedResults": {key: _failure(not_found(run_ids[key])) for key, run in runs.items() if not run},
+        "successfulResults": {key: _data(runs, run, requests[key], base) for key, run in by_key.items() if run},
+        "failedResults": {key: _failure(not_found(run_ids[key])) for key, run in by_key.items() if not run},
     }
 
 
 @routes.post("/rundata")
-def run_data(world: World, body: JsonObject, base: Base) -> dict[str, Any]:
+def run_data(runs: Engine[Runs], body: JsonObject, base: Base) -> dict[str, Any]:
     """Answer one such request."""
-    return _data(world, world.runs.get(pick_text(body, "runId")), body, base)
+    return _data(runs, runs.get(pick_text(body, "runId")), body, base)
 
 
 @routes.patch("/experiments/{experiment}/batch/runs")
-def patch_runs(experiment: str, world: World, body: JsonObject, base: Base) -> dict[str, Any]:
+def patch_runs(experiment: str, runs: Engine[Runs], body: JsonObject, base: Base) -> dict[str, Any]:
     """Change (or create) many runs; those that cannot be are named under `errors`."""
-    runs, errors = {}, {}
+    patched, errors = {}, {}
     for changes in _items(body, "runs"):
         run_id = pick_text(changes, "runId")
         try:
-            runs[run_id] = run_json(_add_or_modify(world, experiment, run_id, changes), base)
+            patched[run_id] = run_json(_add_or_modify(runs, experiment, run_id, changes), base)
         except Fault as fault:
             errors[run_id] = _failure(fault)
-    return {"runs": runs, "errors": errors}
+    return {"runs": patched, "errors": errors}
 
 
 # What they share.
@@ -207,19 +215,19 @@ def _page(runs: list[Document], query: history_query.Query, base: str, request: 
     return {**body, **query.links(token, base + request.url.path)}
 
 
-def _add_or_modify(world: World, experiment: str | None, run_id: str, body: Document) -> Document:
+def _add_or_modify(runs: Runs, experiment: str | None, run_id: str, body: Document) -> Document:
     """Merge a `CreateRun` into the run, or create an interactive run of it."""
     changes = _create_run(body)
-    run = world.runs.find(run_id)
+    run = runs.find(run_id)
     if run is None and experiment:
         parent = {"parentRunId": changes["parentRunId"]} if "parentRunId" in changes else {}
-        run = world.runs.create(experiment, run_id, **parent)
-    run = world.runs.get(run_id, experiment) if run is None else run
+        run = runs.create(experiment, run_id, **parent)
+    run = runs.get(run_id, experiment) if run is None else run
     if experiment and run["experimentName"].casefold() != experiment.casefold():
         raise not_found(run_id)
     if status := changes.get("status"):
-        world.runs.report(run_id, status)
-    return world.runs.modify(run_id, changes)
+        runs.report(run_id, status)
+    return runs.modify(run_id, changes)
 
 
 def _create_run(body: Document) -> Document:
@@ -245,27 +253,27 @@ STATUS_OF_EVENT = {
 }
 
 
-def _take_event(world: World, run: Document, event: Document) -> None:
+def _take_event(runs: Runs, run: Document, event: Document) -> None:
     name = pick_text(event, "name").casefold().removeprefix(EVENT)
     if name in STATUS_OF_EVENT:
-        world.runs.report(run["runId"], STATUS_OF_EVENT[name])
+        runs.report(run["runId"], STATUS_OF_EVENT[name])
     elif name == "warning":
         warning = {member: pick_text(event, "data", member, default="") for member in ("source", "message")}
-        with world.runs.changing(run["runId"]) as changed:
+        with runs.changing(run["runId"]) as changed:
             changed["warnings"] = [*changed["warnings"], warning]
     elif name == "error":
-        with world.runs.changing(run["runId"]) as changed:
+        with runs.changing(run["runId"]) as changed:
             changed["error"] = pick_object(event, "data", "errorResponse")
     elif name != "heartbeat":
         raise bad_request(f"'{name}' is no event of a run.", target="name")
 
 
-def _data(world: World, run: Document, request: Any, base: str) -> dict[str, Any]:
+def _data(runs: Runs, run: Document, request: Any, base: str) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if pick(request, "selectRunMetadata", default=True) is True:
         data["runMetadata"] = run_json(run, base)
     if pick(request, "selectRunDefinition") is True:
-        data["runDefinition"] = world.runs.definition(run)
+        data["runDefinition"] = runs.definition(run)
     return data
 
 

@@ -15,13 +15,17 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
 from airflow_azml.emulator.http import faults
-from airflow_azml.emulator.http.access import REGIONAL, Base, World
+from airflow_azml.emulator.http.addresses import Base
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.http.streams import read, receive
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick, pick_text, router
+from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.runs.history import Runs
 from airflow_azml.emulator.storage import artifacts
 from airflow_azml.emulator.storage.artifacts import Address
+from airflow_azml.emulator.storage.blobs import BlobStore
 
 routes = router("/artifact/v2.0" + WORKSPACE_PATH + "/artifacts", REGIONAL)
 mirror = router("/history/v1.0" + WORKSPACE_PATH + "/experiments/{experiment}/runs/{run_id}/artifacts", REGIONAL)
@@ -29,11 +33,11 @@ PAGE_SIZE = 500
 SPEC, SDK = "/{origin}/{container}", "/{origin}/{container}/{path:path}"
 
 
-def _where(request: Request, world: World, query: FoldedQuery) -> Address:
+def _where(request: Request, runs: Engine[Runs], query: FoldedQuery) -> Address:
     given = request.path_params
     path = given.get("path") or query.get("path")
     if "run_id" in given:
-        run = world.runs.get(given["run_id"], given["experiment"])
+        run = runs.get(given["run_id"], given["experiment"])
         return artifacts.address("ExperimentRun", run["dataContainerId"], path)
     return artifacts.address(given["origin"], given["container"], path)
 
@@ -44,40 +48,40 @@ Where = Annotated[Address, Depends(_where)]
 @routes.get(SPEC + "/metadata")
 @routes.get("/metadata" + SDK)
 @mirror.get("/metadata")
-def get_artifact(world: World, where: Where) -> dict[str, Any]:
+def get_artifact(blobs: Engine[BlobStore], where: Where) -> dict[str, Any]:
     """Artifacts_Get, RunArtifacts_GetById."""
-    artifacts.get(world.blobs, where)
-    return artifacts.artifact_json(world.blobs, where)
+    artifacts.get(blobs, where)
+    return artifacts.artifact_json(blobs, where)
 
 
 @routes.delete(SPEC + "/metadata")
 @routes.delete("/metadata" + SDK)
-def delete_artifact(world: World, where: Where) -> Response:
+def delete_artifact(blobs: Engine[BlobStore], where: Where) -> Response:
     """Artifacts_DeleteMetaData; here the content goes with it."""
-    world.blobs.delete(facts.ARTIFACT_CONTAINER, artifacts.get(world.blobs, where).name)
+    blobs.delete(facts.ARTIFACT_CONTAINER, artifacts.get(blobs, where).name)
     return Response()
 
 
 @routes.get(SPEC + "/contentinfo")
 @routes.get("/contentinfo" + SDK)
 @mirror.get("/contentinfo")
-def get_content_information(world: World, base: Base, where: Where) -> dict[str, Any]:
+def get_content_information(blobs: Engine[BlobStore], base: Base, where: Where) -> dict[str, Any]:
     """Artifacts_GetContentInformation: a URL to read from."""
-    artifacts.get(world.blobs, where)
-    return artifacts.content_json(world.blobs, where, base)
+    artifacts.get(blobs, where)
+    return artifacts.content_json(blobs, where, base)
 
 
 @mirror.get("/artifacturi")
-def get_artifact_uri(world: World, base: Base, where: Where) -> str:
+def get_artifact_uri(blobs: Engine[BlobStore], base: Base, where: Where) -> str:
     """RunArtifacts_GetSasUri: the same, as a bare string."""
-    return str(get_content_information(world, base, where)["contentUri"])
+    return str(get_content_information(blobs, base, where)["contentUri"])
 
 
 @routes.get(SPEC + "/write")
 @routes.get("/write" + SDK)
-def get_write_sas(world: World, base: Base, where: Where) -> dict[str, Any]:
+def get_write_sas(blobs: Engine[BlobStore], base: Base, where: Where) -> dict[str, Any]:
     """Artifacts_GetSas: a URL to write to."""
-    return artifacts.content_json(world.blobs, where, base, artifacts.WRITE)
+    return artifacts.content_json(blobs, where, base, artifacts.WRITE)
 
 
 @routes.get(SPEC + "/prefix/contentinfo")
@@ -85,23 +89,23 @@ def get_write_sas(world: World, base: Base, where: Where) -> dict[str, Any]:
 @routes.get("/prefix/contentinfo" + SPEC)
 @mirror.get("/prefix/contentinfo")
 def list_content_information(
-    world: World, base: Base, where: Where, query: FoldedQuery, request: Request
+    blobs: Engine[BlobStore], base: Base, where: Where, query: FoldedQuery, request: Request
 ) -> dict[str, Any]:
     """Artifacts_ListSasByPrefix."""
-    page, rest = _page(artifacts.tree(world.blobs, where), query, request, base)
-    return {"value": [artifacts.content_json(world.blobs, one, base) for one in page], **rest}
+    page, rest = _page(artifacts.tree(blobs, where), query, request, base)
+    return {"value": [artifacts.content_json(blobs, one, base) for one in page], **rest}
 
 
 @routes.post("/batch/metadata")
-def get_artifacts(world: World, base: Base, body: JsonObject) -> dict[str, Any]:
+def get_artifacts(blobs: Engine[BlobStore], base: Base, body: JsonObject) -> dict[str, Any]:
     """Artifacts_BatchGetById."""
     found = _batch()
     for artifact_id in _listed(body, "artifactIds"):
         origin, _, rest = str(artifact_id).partition("/")
         container, _, path = rest.partition("/")
         where = artifacts.address(origin, container, path)
-        if artifacts.find(world.blobs, where):
-            _put(world, base, found, str(artifact_id), where, "r")
+        if artifacts.find(blobs, where):
+            _put(blobs, base, found, str(artifact_id), where, "r")
         else:
             error = Fault(404, "ArtifactNotFound", f"Artifact with id {artifact_id} was not found.")
             found["errors"][artifact_id] = faults.item_envelope(error)
@@ -111,56 +115,58 @@ def get_artifacts(world: World, base: Base, body: JsonObject) -> dict[str, Any]:
 @routes.post(SPEC + "/batch/metadata")
 @routes.post("/batch/metadata" + SPEC)
 @mirror.post("/batch/metadata")
-def create_empty_artifacts(world: World, base: Base, where: Where, body: JsonObject) -> dict[str, Any]:
+def create_empty_artifacts(blobs: Engine[BlobStore], base: Base, where: Where, body: JsonObject) -> dict[str, Any]:
     """Artifacts_BatchCreateEmptyArtifacts: URLs to write to; what exists already is not handed out again."""
     created = _batch()
     for item in _listed(body, "paths"):
         path = pick_text(item, "path")
         wanted = where.at(path.strip("/"))
-        if artifacts.find(world.blobs, wanted):
+        if artifacts.find(blobs, wanted):
             error = Fault(409, "Conflict", f"Resource Conflict: ArtifactId {wanted.name} already exists.")
             created["errors"][path] = faults.item_envelope(error)
         else:
-            _put(world, base, created, path, wanted, artifacts.WRITE)
+            _put(blobs, base, created, path, wanted, artifacts.WRITE)
     return created
 
 
 @routes.get(SPEC + "/content")
 @routes.get("/content" + SDK)
-def download(world: World, where: Where) -> Response:
+def download(blobs: Engine[BlobStore], where: Where) -> Response:
     """Artifacts_Download: the content through the service."""
-    blob = artifacts.get(world.blobs, where)
+    blob = artifacts.get(blobs, where)
     headers = {"Content-Length": str(blob.size), "ETag": blob.etag}
     return StreamingResponse(read(blob.path, 0, blob.size), headers=headers, media_type=blob.content_type)
 
 
 @routes.post(SPEC + "/content")
 @routes.post("/content" + SDK)
-async def upload(world: World, where: Where, query: FoldedQuery, request: Request) -> dict[str, Any]:
+async def upload(blobs: Engine[BlobStore], where: Where, query: FoldedQuery, request: Request) -> dict[str, Any]:
     """Artifacts_Upload: the content through the service, all of it or what is to be appended."""
-    artifacts.find(world.blobs, where)  # refuses what is no address before the body is read
-    with world.blobs.upload() as file:
+    artifacts.find(blobs, where)  # refuses what is no address before the body is read
+    with blobs.upload() as file:
         await receive(request, file)
-        await run_in_threadpool(_store, world, where, file, query)
-    return artifacts.artifact_json(world.blobs, where)
+        await run_in_threadpool(_store, blobs, where, file, query)
+    return artifacts.artifact_json(blobs, where)
 
 
-def _store(world: World, where: Address, file: Path, query: dict[str, str]) -> None:
+def _store(blobs: BlobStore, where: Address, file: Path, query: dict[str, str]) -> None:
     append, overwrite = (query.get(name, "").casefold() == "true" for name in ("append", "allowoverwrite"))
-    with world.blobs.writing(facts.ARTIFACT_CONTAINER, where.name):
-        if not append and not overwrite and artifacts.find(world.blobs, where):
+    with blobs.writing(facts.ARTIFACT_CONTAINER, where.name):
+        if not append and not overwrite and artifacts.find(blobs, where):
             raise faults.conflict("Conflict", f"Resource Conflict: ArtifactId {where.name} already exists.")
-        (world.blobs.append if append else world.blobs.commit)(file, facts.ARTIFACT_CONTAINER, where.name)
+        (blobs.append if append else blobs.commit)(file, facts.ARTIFACT_CONTAINER, where.name)
 
 
 @routes.get(SPEC)
 @routes.get(SDK)
 @mirror.get("")
 @mirror.get("/path")
-def list_artifacts(world: World, base: Base, where: Where, query: FoldedQuery, request: Request) -> dict[str, Any]:
+def list_artifacts(
+    blobs: Engine[BlobStore], base: Base, where: Where, query: FoldedQuery, request: Request
+) -> dict[str, Any]:
     """Artifacts_ListInContainer, RunArtifacts_ListInPath."""
-    page, rest = _page(artifacts.tree(world.blobs, where), query, request, base)
-    return {"value": [artifacts.artifact_json(world.blobs, one) for one in page], **rest}
+    page, rest = _page(artifacts.tree(blobs, where), query, request, base)
+    return {"value": [artifacts.artifact_json(blobs, one) for one in page], **rest}
 
 
 def _page(
@@ -182,9 +188,9 @@ def _batch() -> dict[str, Any]:
     return {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
 
 
-def _put(world: World, base: str, batch: dict[str, Any], key: str, where: Address, permissions: str) -> None:
-    batch["artifacts"][key] = artifacts.artifact_json(world.blobs, where)
-    batch["artifactContentInformation"][key] = artifacts.content_json(world.blobs, where, base, permissions)
+def _put(blobs: BlobStore, base: str, batch: dict[str, Any], key: str, where: Address, permissions: str) -> None:
+    batch["artifacts"][key] = artifacts.artifact_json(blobs, where)
+    batch["artifactContentInformation"][key] = artifacts.content_json(blobs, where, base, permissions)
 
 
 def _listed(body: dict[str, Any], name: str) -> list[Any]:

@@ -14,20 +14,24 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
-from airflow_azml.emulator.http.access import World
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, not_implemented
 from airflow_azml.emulator.http.streams import read, receive
 from airflow_azml.emulator.http.wire import router
+from airflow_azml.emulator.identity.provider import IdentityProvider
 from airflow_azml.emulator.kernel import facts
-from airflow_azml.emulator.storage import blob_lists, blob_requests, blocks, conditions
+from airflow_azml.emulator.storage import blob_lists, blob_requests, conditions
 from airflow_azml.emulator.storage.blob_access import VERSION, check_shared_key, check_signature
-from airflow_azml.emulator.storage.blobs import Blob
+from airflow_azml.emulator.storage.blobs import Blob, BlobStore
+from airflow_azml.emulator.storage.blocks import COMMITTED, UNCOMMITTED, Blocks, read_list
 
 METADATA = blob_requests.METADATA
 PERMISSIONS = {"GET": "r", "HEAD": "r", "PUT": "wc", "DELETE": "d"}
 
 
-def _authorize(request: Request, world: World, account: str, container: str = "", name: str = "") -> None:
+def _authorize(
+    request: Request, identity: Engine[IdentityProvider], account: str, container: str = "", name: str = ""
+) -> None:
     query = dict(request.query_params)
     authorization = request.headers.get("authorization", "")
     if account.casefold() != facts.STORAGE_ACCOUNT:
@@ -38,7 +42,7 @@ def _authorize(request: Request, world: World, account: str, container: str = ""
         raw_path = request.scope.get("raw_path", b"").decode("latin-1")
         check_shared_key(request.method, raw_path, query, request.headers)
     elif authorization:
-        world.identity.check(authorization)
+        identity.check(authorization)
     else:
         raise Fault(401, "NoAuthenticationInformation", "Server failed to authenticate the request.")
 
@@ -53,35 +57,35 @@ routes = router("/_blob/{account}", (Depends(_authorize), Depends(_check)))
 
 
 @routes.put("/{container}")
-def put_container(container: str, request: Request, world: World) -> Response:
+def put_container(container: str, request: Request, blobs: Engine[BlobStore]) -> Response:
     """Create Container."""
     _only(request, comp="")
     if blob_requests.metadata(request.headers):
         raise not_implemented("Create Container with", "metadata")
-    if not world.blobs.create_container(container):
+    if not blobs.create_container(container):
         raise Fault(409, "ContainerAlreadyExists", "The specified container already exists.")
     return Response(status_code=201, headers=_common(request))
 
 
 @routes.delete("/{container}")
-def delete_container(container: str, request: Request, world: World) -> Response:
+def delete_container(container: str, request: Request, blobs: Engine[BlobStore]) -> Response:
     """Delete Container."""
     _only(request, comp="")
-    world.blobs.delete_container(container)
+    blobs.delete_container(container)
     return Response(status_code=202, headers=_common(request))
 
 
 @routes.api_route("/{container}", methods=["GET", "HEAD"])
-def get_container(container: str, request: Request, world: World) -> Response:
+def get_container(container: str, request: Request, blobs: Engine[BlobStore]) -> Response:
     """List Blobs, flat or by folders (with a delimiter), or Get Container Properties."""
     _only(request, comp=("", "list"))
     query = request.query_params
     if query.get("comp") != "list":
-        world.blobs.folder(container)
+        blobs.folder(container)
         return Response(headers=_common(request))
     first, size, included = blob_requests.marker(query), blob_requests.page_size(query), blob_requests.included(query)
     prefix = query.get("prefix", "")
-    entries = blob_lists.by_folder(world.blobs.list(container, prefix), prefix, query.get("delimiter", ""))
+    entries = blob_lists.by_folder(blobs.list(container, prefix), prefix, query.get("delimiter", ""))
     found = [entry for entry in entries.items() if entry[0] >= first]
     following = blob_requests.next_marker(found[size][0]) if len(found) > size else ""
     listing = blob_lists.blobs_xml(container, prefix, found[:size], following, metadata="metadata" in included)
@@ -89,14 +93,14 @@ def get_container(container: str, request: Request, world: World) -> Response:
 
 
 @routes.api_route("/{container}/{name:path}", methods=["GET", "HEAD"])
-def get_blob(container: str, name: str, request: Request, world: World) -> Response:
+def get_blob(container: str, name: str, request: Request, blobs: Engine[BlobStore], blocks: Engine[Blocks]) -> Response:
     """Get Blob (a range of it), Get Blob Properties, Get Blob Metadata, Get Block List."""
     operation = request.query_params.get("comp", "")
     if operation not in {"", "metadata", "blocklist"}:
         raise not_implemented(f"{request.method} blob, comp =", operation)
     if operation == "blocklist":
-        return _block_list(container, name, request, world)
-    blob = world.blobs.get(container, name)
+        return _block_list(container, name, request, blobs, blocks)
+    blob = blobs.get(container, name)
     try:
         conditions.check(request.headers, blob, reading=True)
     except conditions.NotModifiedError:
@@ -114,72 +118,80 @@ def get_blob(container: str, name: str, request: Request, world: World) -> Respo
 
 
 @routes.put("/{container}/{name:path}")
-async def put_blob(container: str, name: str, request: Request, world: World) -> Response:
+async def put_blob(
+    container: str, name: str, request: Request, blobs: Engine[BlobStore], blocks: Engine[Blocks]
+) -> Response:
     """Put Blob, Put Block, Put Block List, Set Blob Metadata, Set Blob Properties: told apart by `comp`."""
     operation = request.query_params.get("comp", "")
     if operation not in WRITES:
         raise not_implemented("PUT blob, comp =", operation)
-    with world.blobs.upload() as file:
+    with blobs.upload() as file:
         await receive(request, file)
-        return await run_in_threadpool(WRITES[operation], world, container, name, request, file)
+        return await run_in_threadpool(WRITES[operation], blobs, blocks, container, name, request, file)
 
 
 @routes.delete("/{container}/{name:path}")
-def delete_blob(container: str, name: str, request: Request, world: World) -> Response:
+def delete_blob(
+    container: str, name: str, request: Request, blobs: Engine[BlobStore], blocks: Engine[Blocks]
+) -> Response:
     """Delete Blob."""
-    with world.blobs.writing(container, name):
-        conditions.check(request.headers, world.blobs.get(container, name), reading=False)
-        world.blobs.delete(container, name)
-        world.blocks.forget(container, name)
+    with blobs.writing(container, name):
+        conditions.check(request.headers, blobs.get(container, name), reading=False)
+        blobs.delete(container, name)
+        blocks.forget(container, name)
     return Response(status_code=202, headers=_common(request))
 
 
-def _put_block_blob(world: World, container: str, name: str, request: Request, file: Path) -> Response:
+def _put_block_blob(
+    blobs: BlobStore, blocks: Blocks, container: str, name: str, request: Request, file: Path
+) -> Response:
     kind = request.headers.get("x-ms-blob-type", "")
     if kind.casefold() in {"appendblob", "pageblob"}:
         raise not_implemented("Put Blob of type", kind)
     if kind.casefold() != "blockblob":
         raise _bad_header("x-ms-blob-type", kind)
     properties = blob_requests.properties(request.headers, file)
-    with world.blobs.writing(container, name):
-        conditions.check(request.headers, world.blobs.find(container, name), reading=False)
-        blob = world.blobs.commit(file, container, name, **properties)
-        world.blocks.forget(container, name)
+    with blobs.writing(container, name):
+        conditions.check(request.headers, blobs.find(container, name), reading=False)
+        blob = blobs.commit(file, container, name, **properties)
+        blocks.forget(container, name)
     return _created(request, blob)
 
 
-def _put_block(world: World, container: str, name: str, request: Request, file: Path) -> Response:
+def _put_block(_: BlobStore, blocks: Blocks, container: str, name: str, request: Request, file: Path) -> Response:
     if not file.stat().st_size:
         raise _bad_header("Content-Length", "0")
     digest = blob_requests.checked_md5(request.headers, file)
-    world.blocks.put(file, container, name, request.query_params.get("blockid", ""))
+    blocks.put(file, container, name, request.query_params.get("blockid", ""))
     return Response(status_code=201, headers={**_common(request), "Content-MD5": digest})
 
 
-def _put_block_list(world: World, container: str, name: str, request: Request, file: Path) -> Response:
+def _put_block_list(
+    blobs: BlobStore, blocks: Blocks, container: str, name: str, request: Request, file: Path
+) -> Response:
     blob_requests.checked_md5(request.headers, file)
-    entries, properties = blocks.read_list(file), blob_requests.properties(request.headers, None)
-    with world.blobs.writing(container, name):
-        conditions.check(request.headers, world.blobs.find(container, name), reading=False)
-        return _created(request, world.blocks.commit(container, name, entries, **properties))
+    entries, properties = read_list(file), blob_requests.properties(request.headers, None)
+    with blobs.writing(container, name):
+        conditions.check(request.headers, blobs.find(container, name), reading=False)
+        return _created(request, blocks.commit(container, name, entries, **properties))
 
 
-def _set_metadata(world: World, container: str, name: str, request: Request, _: Path) -> Response:
-    return _changed(world, container, name, request, metadata=blob_requests.metadata(request.headers))
+def _set_metadata(blobs: BlobStore, _: Blocks, container: str, name: str, request: Request, __: Path) -> Response:
+    return _changed(blobs, container, name, request, metadata=blob_requests.metadata(request.headers))
 
 
-def _set_properties(world: World, container: str, name: str, request: Request, _: Path) -> Response:
-    return _changed(world, container, name, request, **blob_requests.http_properties(request.headers))
+def _set_properties(blobs: BlobStore, _: Blocks, container: str, name: str, request: Request, __: Path) -> Response:
+    return _changed(blobs, container, name, request, **blob_requests.http_properties(request.headers))
 
 
-def _changed(world: World, container: str, name: str, request: Request, **properties: object) -> Response:
-    with world.blobs.writing(container, name):
-        conditions.check(request.headers, world.blobs.get(container, name), reading=False)
-        blob = world.blobs.set_properties(container, name, **properties)
+def _changed(blobs: BlobStore, container: str, name: str, request: Request, **properties: object) -> Response:
+    with blobs.writing(container, name):
+        conditions.check(request.headers, blobs.get(container, name), reading=False)
+        blob = blobs.set_properties(container, name, **properties)
     return Response(headers={**_common(request), **_written(blob)})
 
 
-WRITES: dict[str, Callable[[World, str, str, Request, Path], Response]] = {
+WRITES: dict[str, Callable[[BlobStore, Blocks, str, str, Request, Path], Response]] = {
     "": _put_block_blob,
     "block": _put_block,
     "blocklist": _put_block_list,
@@ -188,14 +200,14 @@ WRITES: dict[str, Callable[[World, str, str, Request, Path], Response]] = {
 }
 
 
-def _block_list(container: str, name: str, request: Request, world: World) -> Response:
-    wanted = request.query_params.get("blocklisttype", blocks.COMMITTED).casefold()
+def _block_list(container: str, name: str, request: Request, blobs: BlobStore, blocks: Blocks) -> Response:
+    wanted = request.query_params.get("blocklisttype", COMMITTED).casefold()
     if wanted not in {"committed", "uncommitted", "all"}:
         raise Fault(400, "InvalidQueryParameterValue", f"There is no block list of type '{wanted}'.")
-    waiting, blob = world.blocks.uncommitted(container, name), world.blobs.find(container, name)
+    waiting, blob = blocks.uncommitted(container, name), blobs.find(container, name)
     if blob is None and not waiting:
-        blob = world.blobs.get(container, name)
-    lists = {blocks.COMMITTED: blob.blocks if blob else [], blocks.UNCOMMITTED: waiting}
+        blob = blobs.get(container, name)
+    lists = {COMMITTED: blob.blocks if blob else [], UNCOMMITTED: waiting}
     shown = {kind: found for kind, found in lists.items() if wanted in {kind.casefold(), "all"}}
     headers = {**_common(request), **(_written(blob) if blob else {})}
     return Response(blob_lists.blocks_xml(shown), headers=headers, media_type="application/xml")

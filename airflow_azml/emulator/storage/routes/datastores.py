@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import Query
 
-from airflow_azml.emulator.http.access import ARM
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, router
+from airflow_azml.emulator.identity.access import ARM
 from airflow_azml.emulator.storage import datastores
 
 routes = router(WORKSPACE_PATH + "/datastores", ARM)

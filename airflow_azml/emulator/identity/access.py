@@ -1,48 +1,41 @@
-"""What route handlers ask for by type: the emulator, the request's own base URL, and the right to be here."""
+"""Who may call: what is checked before a handler is called, in the order in which the service checks it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Depends, Request
 
-from airflow_azml.emulator.host.emulator import Emulator
+from airflow_azml.emulator.control.throttle import Throttle
 from airflow_azml.emulator.http import api_versions, audiences
+from airflow_azml.emulator.http.addresses import Base
+from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, plane_of
 from airflow_azml.emulator.http.wire import FoldedQuery
+from airflow_azml.emulator.identity.provider import IdentityProvider
 from airflow_azml.emulator.kernel import facts
 
 KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}  # of requests, as Resource Manager counts them
 
 
-async def _world(request: Request) -> Emulator:
-    emulator: Emulator = request.app.state.emulator
-    return emulator
-
-
-async def base_url(request: Request) -> str:
-    """Scheme and host as the caller sees them, so that every URL handed out leads back the same way."""
-    return str(request.state.base)
-
-
 def _caller_of(services: tuple[str, ...]) -> Any:
     """Return the dependency that checks the caller's token, which must be for one of the services."""
 
-    async def check(request: Request, world: World, base: Base) -> None:
-        claims = world.identity.check(request.headers.get("authorization"))
+    async def check(request: Request, identity: Engine[IdentityProvider], base: Base) -> None:
+        claims = identity.check(request.headers.get("authorization"))
         audiences.check(str(claims["aud"]), services, base)
         request.state.caller = str(claims.get("oid"))
 
     return Depends(check)
 
 
-async def _admitted(request: Request, world: World) -> None:
+async def _admitted(request: Request, throttle: Engine[Throttle]) -> None:
     """Count the request, where requests are limited."""
     arm = plane_of(request.scope["path"]) == "arm"
     kind = KINDS.get(request.method, "writes") if arm else "regional"
-    if kind in world.throttle.limits:
+    if kind in throttle.limits:
         request.state.left = (kind, 0) if arm else None
-        left = world.throttle.admit(kind, request.state.caller)
+        left = throttle.admit(kind, request.state.caller)
         request.state.left = (kind, left) if arm else None
 
 
@@ -67,9 +60,6 @@ async def _workspace(request: Request) -> None:
         )
         raise Fault(404, "ResourceNotFound", message, target=path["workspace"])
 
-
-World = Annotated[Emulator, Depends(_world)]
-Base = Annotated[str, Depends(base_url)]
 
 # Dependencies of whole routers, in the order in which the service checks.
 ARM = (_caller_of(audiences.ARM), Depends(_admitted), Depends(_api_version), Depends(_workspace))
