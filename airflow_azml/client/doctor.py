@@ -164,7 +164,7 @@ def _may(operation: str, method: str, url: str, client: AzureMLClient, **options
     The request that would submit a run is empty, so that it can submit none.
     """
     answer = client.transport.request(method, url, operation=operation, allow=_NO_RUN, **options)
-    return f"allowed (the answer about a run that does not exist: HTTP {answer.status_code})"
+    return f"allowed (HTTP {answer.status_code} for a run that does not exist)"
 
 
 def _submit(client: AzureMLClient) -> str:

@@ -51,7 +51,7 @@ def test_an_open_way(client):
         "True regional API: the run history answers: 1 experiments",
         "True models: the v2 registry answers: it has m:3",
         "True clock: this machine and the service agree on the time",
-        *(f"True {name}: allowed (the answer about a run that does not exist: HTTP 404)" for name in RIGHTS),
+        *(f"True {name}: allowed (HTTP 404 for a run that does not exist)" for name in RIGHTS),
     ]
 
 
