@@ -212,6 +212,7 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         from airflow_azml.client import targets  # noqa: PLC0415 - likewise
         from airflow_azml.client.lifecycle import Verdict  # noqa: PLC0415 - likewise
         from airflow_azml.client.transport.errors import AzureMLError, ServiceError  # noqa: PLC0415 - likewise
+        from airflow_azml.client.transport.plain_json import storable  # noqa: PLC0415 - likewise
 
         if decision.verdict is Verdict.TIMED_OUT and self.cancel_on_kill:
             try:
@@ -222,7 +223,8 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         if log and decision.verdict is not Verdict.UNREACHABLE:
             log.tell(log.rest(self.client))
         if decision.verdict is Verdict.DONE:
-            return {**self.result(self.client, target), "studio_url": targets.studio_url(self.client, target)}
+            result: Result = storable(self.result(self.client, target))
+            return {**result, "studio_url": targets.studio_url(self.client, target)}
         if decision.verdict is Verdict.FAILED:
             if self._killed and seen.phase == "canceled":
                 raise AirflowException(f"{target}: its task was killed, so it was cancelled")

@@ -243,8 +243,8 @@ class Transport:
         except AzureMLError as error:
             log.debug("%s %s: %s (attempt %d)", call.method, redact(url), error.message, call.sent)
             raise
-        for name in _SIGNED:
-            self.signed(response.headers.get(name, ""))
+        for address in (url, *(response.headers.get(name, "") for name in _SIGNED)):
+            self._secrets.tell_signature(address)
         log.debug(
             "%s %s -> %d in %.0f ms (attempt %d, client request id %s, request id %s)",
             call.method, redact(response.url), response.status_code, 1000 * (time.monotonic() - started),
