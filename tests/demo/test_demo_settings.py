@@ -9,7 +9,7 @@ from airflow_azml.demo.airflow_settings import base_environment
 
 @pytest.mark.parametrize("before", ["", "internal.example"])
 def test_the_demos_programs_reach_each_other_without_a_proxy(monkeypatch: pytest.MonkeyPatch, before: str) -> None:
-    """All of them are on loopback: whatever proxy there is, it is not asked for that, and the user's exceptions stay."""
+    """All of them are on loopback, for which no proxy is asked; the exceptions of the user stay."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, before)

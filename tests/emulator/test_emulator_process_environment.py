@@ -14,7 +14,7 @@ from airflow_azml.emulator.process.groups import base_environment
     ("name", "before"), [("NO_PROXY", "internal.example"), ("no_proxy", "internal.example"), ("", "")]
 )
 def test_a_script_reaches_the_emulator_without_a_proxy(monkeypatch, name, before):
-    """A proxy is passed on, for packages and data come through it, but never for loopback; the user's exceptions stay."""
+    """A proxy is passed on for packages and data, but never used for loopback; the exceptions of the user stay."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     for variable in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(variable, raising=False)
