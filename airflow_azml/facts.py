@@ -1,11 +1,11 @@
-"""What XCom tells of something when a wait for it has ended well: plain JSON, one row per kind."""
+"""What XCom tells of something: plain JSON, one row per kind, and always the same keys for a kind."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.lifecycle import Kind
+from airflow_azml.client.lifecycle import Goal, Kind
 from airflow_azml.client.transport.errors import AzureMLError
 from airflow_azml.client.transport.plain_json import storable
 
@@ -14,10 +14,36 @@ if TYPE_CHECKING:
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.history import Run
-    from airflow_azml.client.lifecycle import Target
+    from airflow_azml.client.lifecycle import Observation, Target
 
 log = logging.getLogger(__name__)
 Facts = dict[str, Any]
+
+
+def known(target: Target, seen: Observation | None = None) -> Facts:
+    """Return what is known without asking; all else is None. Of something that was deleted there is only the name.
+
+    :param seen: how it was seen last, if it was.
+    """
+    names, state, more = _KEYS[target.kind]
+    told: Facts = dict(zip(names, (target.name, target.parent or None), strict=False))
+    if target.goal is not Goal.GONE:
+        told |= {state: seen.status if seen else None, **dict.fromkeys(more)}
+    return told
+
+
+def best(client: Callable[[], AzureMLClient], target: Target, seen: Observation) -> Facts:
+    """Return what is worth telling of something that has ended well; what cannot be read now is None.
+
+    :param client: returns the client; it may fail, for the connection may have gone since.
+    """
+    if target.goal is Goal.GONE:
+        return known(target)
+    try:
+        return facts(client(), target)
+    except Exception as error:  # noqa: BLE001 - it has ended well: nothing on our side may fail it now
+        log.warning("%s: it is %s, but what else is known of it could not be read: %s", target, seen.status, error)
+        return known(target, seen)
 
 
 def facts(client: AzureMLClient, target: Target) -> Facts:
@@ -34,8 +60,16 @@ def _of_run(client: AzureMLClient, target: Target) -> Facts:
         "status": run.status,
         "started": run.started,
         "ended": run.ended,
-        "metrics": client.runs.metrics(run.id),
+        "metrics": _metrics(client, run.id),
     }
+
+
+def _metrics(client: AzureMLClient, run_id: str) -> Facts | None:
+    try:
+        return client.runs.metrics(run_id)
+    except AzureMLError as error:
+        log.warning("run %s: its metrics could not be read: %s", run_id, error)
+        return None
 
 
 def _experiment_of(client: AzureMLClient, run: Run) -> str | None:
@@ -60,13 +94,23 @@ def _of_compute(client: AzureMLClient, target: Target) -> Facts:
 
 
 def _of_endpoint(client: AzureMLClient, target: Target) -> Facts:
-    """A deployment's facts are its endpoint's: that is what is called."""
-    endpoint = client.endpoints.get(target.parent or target.name)
+    endpoint = client.endpoints.get(target.name)
     return {
         "endpoint_name": endpoint.name,
         "provisioning_state": endpoint.provisioning_state,
         "scoring_uri": endpoint.scoring_uri,
         "traffic": dict(endpoint.traffic),
+    }
+
+
+def _of_deployment(client: AzureMLClient, target: Target) -> Facts:
+    deployment = client.deployments.get(target.parent, target.name)
+    return {
+        "endpoint_name": target.parent,
+        "deployment_name": deployment.name,
+        "provisioning_state": deployment.provisioning_state,
+        "model_id": deployment.model,
+        "scoring_uri": client.endpoints.get(target.parent).scoring_uri,
     }
 
 
@@ -88,6 +132,16 @@ _FACTS: Mapping[Kind, Callable[[AzureMLClient, Target], Facts]] = {
     Kind.COMPUTE: _of_compute,
     Kind.COMPUTE_INSTANCE: _of_compute,
     Kind.ENDPOINT: _of_endpoint,
-    Kind.DEPLOYMENT: _of_endpoint,
+    Kind.DEPLOYMENT: _of_deployment,
     Kind.MODEL: _of_model,
+}
+# By kind: the keys of its name and its parent, that of its state, and the others.
+_COMPUTE = (("compute_name",), "provisioning_state", ("state", "vm_size", "current_nodes", "scale_settings"))
+_KEYS: Mapping[Kind, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
+    Kind.RUN: (("run_id", "experiment_name"), "status", ("started", "ended", "metrics")),
+    Kind.COMPUTE: _COMPUTE,
+    Kind.COMPUTE_INSTANCE: (_COMPUTE[0], "state", ("provisioning_state", *_COMPUTE[2][1:])),
+    Kind.ENDPOINT: (("endpoint_name",), "provisioning_state", ("scoring_uri", "traffic")),
+    Kind.DEPLOYMENT: (("deployment_name", "endpoint_name"), "provisioning_state", ("model_id", "scoring_uri")),
+    Kind.MODEL: (("model_name", "model_version"), "status", ("model_id", "run_id", "tags")),
 }

@@ -80,6 +80,7 @@ with DAG(
         model_version="{{ ti.xcom_pull(task_ids='register_model')['model_version'] }}",
         source_directory="scripts/score",
         scoring_script="score.py",
+        instance_type="Standard_DS3_v2",
         environment={
             "name": "machine-failure-score",
             "image": IMAGE,

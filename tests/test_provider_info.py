@@ -44,7 +44,7 @@ def test_every_module_of_a_room_is_told_about(room):
     told = {module for row in get_provider_info()[room] for module in row["python-modules"]}
     folder = Path(airflow_azml.__file__).parent / room
     there = {f"airflow_azml.{room}.{file.stem}" for file in folder.glob("*.py")}
-    helping = ("__init__", "base", "connection", "form", "hub", "run_log", "threads", "xcom")
+    helping = ("__init__", "base", "connection", "form", "hub", "run_log", "threads", "xcom", "cancelling", "patience")
     helpers = {f"airflow_azml.{room}.{name}" for name in helping}
     assert told == there - helpers
     assert all(import_module(module) for module in told)

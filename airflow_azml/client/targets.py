@@ -5,6 +5,7 @@ One row per kind; the state machine itself is in `lifecycle`.
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_azml.client.transport.longrunning import OperationState
 
 LOG_LINES = 50
+# The first line of a Python traceback and its frames, whose lines are indented.
+_FRAMES = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t]+.*\n)*")
 END_PATIENCE = 300.0  # seconds in which a run that is being cancelled may end before another is started after it
 CANCEL_PATIENCE = 30.0  # seconds in which a cancelled run is expected to be seen canceled
 
@@ -109,12 +112,18 @@ def settled(client: AzureMLClient, target: Target, *, sleep: Callable[[float], N
     return seen
 
 
-def explain(client: AzureMLClient, target: Target, observation: Observation) -> OperationFailedError:
-    """Build the error of a target that failed: the service's reason, where to see it, the last lines of its log."""
+def explain(
+    client: AzureMLClient, target: Target, observation: Observation, *, streamed: bool = False
+) -> OperationFailedError:
+    """Build the error of a target that failed: the service's reason, where to see it, the last lines of its log.
+
+    :param streamed: whether its log was shown already: then neither its lines nor a traceback are repeated.
+    """
     absent = "it does not exist" if observation.phase is Phase.GONE else "the service gives no reason"
     reason = _reason(client, target, observation)
+    said = (_without_traceback(reason.text) if streamed else reason.text) or absent
     return OperationFailedError(
-        "\n".join([reason.text or absent, *_where(client, target, observation)]),
+        "\n".join([said, *_where(client, target, observation, streamed=streamed)]),
         operation=f"{target}",
         code=observation.status,
         request_id=reason.request_id,
@@ -122,16 +131,26 @@ def explain(client: AzureMLClient, target: Target, observation: Observation) -> 
     )
 
 
-def overdue(client: AzureMLClient, target: Target, limit: str, observation: Observation) -> str:
-    """Say of a target that has passed a limit how it is, where to see it, and what its log says last."""
+def overdue(
+    client: AzureMLClient, target: Target, limit: str, observation: Observation, *, streamed: bool = False
+) -> str:
+    """Say of a target that has passed a limit how it is, where to see it, and what its log says last.
+
+    :param streamed: whether its log was shown already.
+    """
     said = f"{target} {limit}; it is {observation.status} now"
-    return redact("\n".join([said, *_where(client, target, observation)]))
+    return redact("\n".join([said, *_where(client, target, observation, streamed=streamed)]))
 
 
-def _where(client: AzureMLClient, target: Target, observation: Observation) -> Iterator[str]:
-    """Yield where to see the target and, if there is a log, its last lines."""
+def _without_traceback(text: str) -> str:
+    """Return a reason without the frames of a Python traceback in it; the exception's own line stays."""
+    return _FRAMES.sub("", text)
+
+
+def _where(client: AzureMLClient, target: Target, observation: Observation, *, streamed: bool) -> Iterator[str]:
+    """Yield where to see the target and, if there is a log that was not shown yet, its last lines."""
     yield f"See {studio_url(client, target)}"
-    lines = log_tail(client, target) if observation.phase is not Phase.GONE else []
+    lines = log_tail(client, target) if observation.phase is not Phase.GONE and not streamed else []
     if lines:
         yield "\n".join([f"Last {len(lines)} lines of its log:", *lines])
 

@@ -40,3 +40,6 @@ class AzureMLStudioLink(BaseOperatorLink):
 
         url: Any = XCom.get_value(ti_key=ti_key, key=self.key)
         return str(url or "")
+
+
+STUDIO_LINKS = (AzureMLStudioLink(),)

@@ -1,18 +1,16 @@
-"""Computes: the clusters that runs run on."""
+"""Computes: the clusters that runs run on, and compute instances."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_azml.operators.base import AzureMLWaitingOperator, Result
+from airflow_azml.operators.base import AzureMLWaitingOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow.sdk import Context
-
-    from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.lifecycle import Goal, Target
+    from airflow_azml.client.lifecycle import Target
+    from airflow_azml.runtime.task import Task
 
 
 class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
@@ -21,27 +19,27 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
     A compute of that name that is already as described is kept; other scale settings are updated; another VM size is
     refused, because only deleting the compute could change it. What is not given stays as it is.
 
+    API: `PUT` and `PATCH .../computes/{compute_name}`.
+
+    Returns `compute_name`, `provisioning_state`, `state`, `vm_size`, `current_nodes`, `scale_settings`, `studio_url`.
+    Raises InputError for a value that is wrong, ConflictError for a difference that cannot be changed.
+
     :param compute_name: 2 to 32 letters, digits or `-`.
-    :param vm_size: for example `STANDARD_DS3_V2`, which a new compute gets by default.
+    :param vm_size: for example `STANDARD_DS3_V2`. A new compute needs one; None keeps the size of one that exists.
     :param min_nodes: nodes that stay, and cost, even when idle; 0 for a new compute.
     :param max_nodes: nodes at most; 1 for a new compute.
     :param idle_time_before_scale_down: how long an idle node stays: seconds, or an ISO 8601 duration such as `PT5M`;
         120 seconds for a new compute.
     :param vm_priority: `Dedicated`, as new computes are, or `LowPriority`, which is cheaper and may be preempted.
     :param spec: further properties of an AmlCompute (`subnet`, `userAccountCredentials`, ...): a dict, or the path of a
-        `.json` or `.yml` file beside the DAG.
+        `.json` or `.yml` file beside the DAG. What a parameter says may not stand here too.
     """
 
     template_fields: Sequence[str] = (
         *AzureMLWaitingOperator.template_fields,
-        "compute_name",
-        "vm_size",
-        "min_nodes",
-        "max_nodes",
-        "idle_time_before_scale_down",
-        "vm_priority",
-        "spec",
+        *("compute_name", "vm_size", "min_nodes", "max_nodes", "idle_time_before_scale_down", "vm_priority", "spec"),
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"spec": "json"}
 
     def __init__(
         self,
@@ -64,32 +62,23 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
         self.vm_priority = vm_priority
         self.spec = spec
 
-    def submit(self, client: AzureMLClient, context: Context) -> Target:
+    def submit(self, task: Task) -> Target:
         """Create, update or keep the compute."""
-        from airflow_azml.client.amlcompute import AmlComputeSpec, ensure  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - likewise
-
-        wanted = AmlComputeSpec.read(
+        return task.kinds.ensure_compute(
+            self.compute_name,
             vm_size=self.vm_size,
             min_nodes=self.min_nodes,
             max_nodes=self.max_nodes,
             idle_time=self.idle_time_before_scale_down,
             vm_priority=self.vm_priority,
-            more=self.definition(self.spec, context),
+            more=task.definition(self.spec),
         )
-        compute = ensure(client.computes, self.compute_name, wanted)
-        operation = compute.operation
-        return Target(Kind.COMPUTE, self.compute_name, operation_url=operation.address if operation else "")
-
-    def result(self, client: AzureMLClient, target: Target) -> Result:
-        """Return the compute's name, state, VM size and nodes."""
-        from airflow_azml.facts import facts  # noqa: PLC0415 - not at parse time
-
-        return facts(client, target)
 
 
 class AzureMLDeleteComputeOperator(AzureMLWaitingOperator):
     """Delete a compute; one that does not exist is fine.
+
+    API: `DELETE .../computes/{compute_name}`. Returns `compute_name` and `studio_url`.
 
     :param compute_name: the compute.
     :param underlying_resource_action: `Delete` its machines too, or only `Detach` them from the workspace.
@@ -108,13 +97,9 @@ class AzureMLDeleteComputeOperator(AzureMLWaitingOperator):
         self.compute_name = compute_name
         self.underlying_resource_action = underlying_resource_action
 
-    def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - nothing to adopt
+    def submit(self, task: Task) -> Target:
         """Delete it."""
-        from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
-
-        operation = client.computes.delete(self.compute_name, self.underlying_resource_action)
-        url = operation.address if operation else ""
-        return Target(Kind.COMPUTE, self.compute_name, goal=Goal.GONE, operation_url=url)
+        return task.kinds.delete_compute(self.compute_name, self.underlying_resource_action)
 
 
 class _PowerOperator(AzureMLWaitingOperator):
@@ -129,52 +114,30 @@ class _PowerOperator(AzureMLWaitingOperator):
         super().__init__(**kwargs)
         self.compute_name = compute_name
 
-    def accepted(self, target: Target) -> Result:
-        """Return the instance's name."""
-        return {"compute_name": target.name}
-
-    def result(self, client: AzureMLClient, target: Target) -> Result:
-        """Return the instance's name, state and VM size."""
-        from airflow_azml.facts import facts  # noqa: PLC0415 - not at parse time
-
-        return facts(client, target)
-
 
 class AzureMLStartComputeOperator(_PowerOperator):
     """Start a compute instance and wait until it runs; one that runs already is fine.
 
+    API: `POST .../computes/{compute_name}/start`. Returns what `AzureMLCreateComputeOperator` returns.
+    Raises InputError for a compute that is no instance.
+
     :param compute_name: the instance.
     """
 
-    def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - nothing to adopt
+    def submit(self, task: Task) -> Target:
         """Start it, unless it runs or is starting."""
-        from airflow_azml.client.lifecycle import Goal  # noqa: PLC0415 - not at parse time
-
-        return _power(client, self.compute_name, Goal.SUCCEEDED)
+        return task.kinds.start_instance(self.compute_name)
 
 
 class AzureMLStopComputeOperator(_PowerOperator):
     """Stop a compute instance and wait until it has stopped; its disk stays, its machine costs nothing any more.
 
+    API: `POST .../computes/{compute_name}/stop`. Returns what `AzureMLCreateComputeOperator` returns.
+    Raises InputError for a compute that is no instance.
+
     :param compute_name: the instance.
     """
 
-    def submit(self, client: AzureMLClient, context: Context) -> Target:  # noqa: ARG002 - nothing to adopt
+    def submit(self, task: Task) -> Target:
         """Stop it, unless it is stopped or stopping."""
-        from airflow_azml.client.lifecycle import Goal  # noqa: PLC0415 - not at parse time
-
-        return _power(client, self.compute_name, Goal.STOPPED)
-
-
-def _power(client: AzureMLClient, name: str, goal: Goal) -> Target:
-    from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - likewise
-    from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - not at parse time
-
-    compute = client.computes.get(name)
-    if compute.compute_type.casefold() != "computeinstance":
-        raise InputError("compute_name", name, f"is a {compute.compute_type}; only a ComputeInstance starts and stops")
-    settled = {"running", "jobrunning", "starting"} if goal is Goal.SUCCEEDED else {"stopped", "stopping"}
-    if compute.state.casefold() in settled:
-        return Target(Kind.COMPUTE_INSTANCE, name, goal=goal)
-    operation = client.computes.start(name) if goal is Goal.SUCCEEDED else client.computes.stop(name)
-    return Target(Kind.COMPUTE_INSTANCE, name, goal=goal, operation_url=operation.address)
+        return task.kinds.stop_instance(self.compute_name)

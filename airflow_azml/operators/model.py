@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_azml.operators.base import AzureMLBaseOperator, Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow.sdk import Context
-
-    from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.runtime.task import Task
 
 
 class AzureMLRegisterModelOperator(AzureMLBaseOperator):
     """Register a file or folder of a run's outputs as a new version of a model.
 
     A retry of the task registers no second version: the version carries the task's identity.
+
+    API: `PUT .../models/{model_name}/versions/{version}` (v2), `POST modelmanagement/v1.0/.../models` (v1).
+
+    Returns `model_name`, `model_version`, `model_id`, `run_id` and `studio_url`. Raises InputError when the run has no
+    such file, NotOwnedError when the version belongs to another task.
 
     :param model_name: the model.
     :param run_id: the run whose outputs hold it.
@@ -32,15 +35,9 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
 
     template_fields: Sequence[str] = (
         *AzureMLBaseOperator.template_fields,
-        "model_name",
-        "run_id",
-        "model_path",
-        "model_version",
-        "model_type",
-        "description",
-        "tags",
-        "properties",
+        *("model_name", "run_id", "model_path", "model_version", "model_type", "description", "tags", "properties"),
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"tags": "json", "properties": "json"}
 
     def __init__(
         self,
@@ -65,37 +62,33 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
         self.tags = tags
         self.properties = properties
 
-    def act(self, client: AzureMLClient, context: Context) -> Result:
+    def act(self, task: Task) -> Result:
         """Register it, or adopt the version that an earlier try has registered."""
-        from airflow_azml.client.artifacts import clean  # noqa: PLC0415 - not at parse time
-        from airflow_azml.client.models import Registration  # noqa: PLC0415 - likewise
-        from airflow_azml.client.values import mapping  # noqa: PLC0415 - likewise
-        from airflow_azml.client.workspace import model_page  # noqa: PLC0415 - likewise
-
-        identity = self.identity(context)
-        registration = Registration(
+        model = task.register_model(
+            self.run_id,
             name=self.model_name,
-            path=clean(self.model_path),
-            key=identity.name(),
+            path=self.model_path,
             version=self.model_version,
             model_type=self.model_type,
             description=self.description,
             tags=self.tags,
-            properties=mapping("properties", self.properties or {}) | identity.tags,
+            properties=self.properties,
         )
-        model = client.models.register(client.runs.get(self.run_id), registration)
-        identity.check(f"model {model.name}:{model.version}", model.properties)
         return {
             "model_name": model.name,
             "model_version": model.version,
-            "model_id": client.models.arm_id(model),
+            "model_id": task.client.models.arm_id(model),
             "run_id": self.run_id,
-            "studio_url": self.publish_page(context, model_page(model.name, model.version)),
+            "studio_url": task.publish_page("models", model.name, model.version),
         }
 
 
 class AzureMLSetModelTagsOperator(AzureMLBaseOperator):
     """Add or change tags of a model version, and its description if one is given; other tags stay.
+
+    API: `PUT .../models/{model_name}/versions/{model_version}` (v2), `PATCH` of the same model (v1).
+
+    Returns `model_name`, `model_version`, `tags` and `studio_url`. Raises NotFoundError when there is no such version.
 
     :param model_name: the model.
     :param model_version: the version.
@@ -105,11 +98,9 @@ class AzureMLSetModelTagsOperator(AzureMLBaseOperator):
 
     template_fields: Sequence[str] = (
         *AzureMLBaseOperator.template_fields,
-        "model_name",
-        "model_version",
-        "tags",
-        "description",
+        *("model_name", "model_version", "tags", "description"),
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"tags": "json"}
 
     def __init__(
         self,
@@ -126,17 +117,16 @@ class AzureMLSetModelTagsOperator(AzureMLBaseOperator):
         self.tags = tags
         self.description = description
 
-    def act(self, client: AzureMLClient, context: Context) -> Result:
+    def act(self, task: Task) -> Result:
         """Set them."""
-        from airflow_azml.client.workspace import model_page  # noqa: PLC0415 - not at parse time
-
-        model = client.models.update(self.model_name, self.model_version, tags=self.tags, description=self.description)
-        url = self.publish_page(context, model_page(model.name, model.version))
+        model = task.client.models.update(
+            self.model_name, self.model_version, tags=self.tags, description=self.description
+        )
         return {
             "model_name": model.name,
             "model_version": model.version,
             "tags": dict(model.tags),
-            "studio_url": url,
+            "studio_url": task.publish_page("models", model.name, model.version),
         }
 
 
@@ -144,6 +134,10 @@ class AzureMLDeleteModelOperator(AzureMLBaseOperator):
     """Delete a version of a model, or all of them; what does not exist is fine.
 
     A version that is in use is not deleted: the task fails and says who uses it.
+
+    API: `DELETE .../models/{model_name}/versions/{model_version}`.
+
+    Returns `model_name`, `model_version`, `deleted_versions` and `deleted`. Raises ConflictError for one in use.
 
     :param model_name: the model.
     :param model_version: the version; required unless `all_versions` is True.
@@ -160,23 +154,12 @@ class AzureMLDeleteModelOperator(AzureMLBaseOperator):
         self.model_version = model_version
         self.all_versions = all_versions
 
-    def act(self, client: AzureMLClient, context: Context) -> Result:  # noqa: ARG002 - the base's signature
+    def act(self, task: Task) -> Result:
         """Delete it, or them."""
-        from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - not at parse time
-
-        version = self.model_version
-        if not isinstance(self.all_versions, bool):
-            raise InputError("all_versions", self.all_versions, "must be True or False")
-        if self.all_versions and version is not None:
-            raise InputError("model_version", version, "must not be given with all_versions=True: remove one of them")
-        if self.all_versions:
-            deleted = client.models.delete_all(self.model_name)
-            if not deleted:
-                client.routing.require()
-            return {"model_name": self.model_name, "deleted_versions": list(deleted), "deleted": bool(deleted)}
-        if version is None:
-            raise InputError("model_version", rule="is required; only all_versions=True deletes every version")
-        found = client.models.delete(self.model_name, version)
-        if not found:
-            client.routing.require()
-        return {"model_name": self.model_name, "model_version": version, "deleted": found}
+        deleted = task.kinds.delete_model(self.model_name, self.model_version, all_versions=self.all_versions)
+        return {
+            "model_name": self.model_name,
+            "model_version": self.model_version,
+            "deleted_versions": deleted,
+            "deleted": bool(deleted),
+        }

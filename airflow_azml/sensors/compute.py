@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_azml.client.lifecycle import Target
+    from airflow_azml.runtime.task import Task
 
 
 class AzureMLWaitForComputeSensor(AzureMLBaseSensor):
@@ -30,17 +31,14 @@ class AzureMLWaitForComputeSensor(AzureMLBaseSensor):
         self.compute_name = compute_name
         self.state = state
 
-    def target(self) -> Target:
+    def target(self, task: Task) -> Target:
         """Return the compute."""
-        from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - likewise
-        from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - not at parse time
-
         wanted = {
-            "provisioned": (Kind.COMPUTE, Goal.PRESENT),
-            "running": (Kind.COMPUTE_INSTANCE, Goal.PRESENT),
-            "stopped": (Kind.COMPUTE_INSTANCE, Goal.STOPPED),
+            "provisioned": ("computes", "present"),
+            "running": ("compute_instances", "present"),
+            "stopped": ("compute_instances", "stopped"),
         }
         if self.state not in wanted:
-            raise InputError("state", self.state, f"must be one of {', '.join(wanted)}")
+            raise task.input_error("state", self.state, f"must be one of {', '.join(wanted)}")
         kind, goal = wanted[self.state]
-        return Target(kind, self.compute_name, goal=goal)
+        return task.target(kind, self.compute_name, goal=goal)

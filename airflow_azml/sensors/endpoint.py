@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_azml.client.lifecycle import Target
+    from airflow_azml.runtime.task import Task
 
 
 class AzureMLWaitForOnlineEndpointSensor(AzureMLBaseSensor):
@@ -28,10 +29,8 @@ class AzureMLWaitForOnlineEndpointSensor(AzureMLBaseSensor):
         self.endpoint_name = endpoint_name
         self.deployment_name = deployment_name
 
-    def target(self) -> Target:
+    def target(self, task: Task) -> Target:
         """Return the endpoint, or the deployment."""
-        from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
-
         if self.deployment_name:
-            return Target(Kind.DEPLOYMENT, self.deployment_name, parent=self.endpoint_name, goal=Goal.PRESENT)
-        return Target(Kind.ENDPOINT, self.endpoint_name, goal=Goal.PRESENT)
+            return task.target("deployments", self.deployment_name, self.endpoint_name, goal="present")
+        return task.target("endpoints", self.endpoint_name, goal="present")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_azml.client.lifecycle import Target
+    from airflow_azml.runtime.task import Task
 
 
 class AzureMLWaitForModelSensor(AzureMLBaseSensor):
@@ -26,8 +27,6 @@ class AzureMLWaitForModelSensor(AzureMLBaseSensor):
         self.model_name = model_name
         self.model_version = model_version
 
-    def target(self) -> Target:
+    def target(self, task: Task) -> Target:
         """Return the version."""
-        from airflow_azml.client.lifecycle import Goal, Kind, Target  # noqa: PLC0415 - not at parse time
-
-        return Target(Kind.MODEL, self.model_name, parent=self.model_version or "", goal=Goal.PRESENT)
+        return task.target("models", self.model_name, self.model_version or "", goal="present")

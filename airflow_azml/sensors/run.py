@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from airflow_azml.parameters import flag
 from airflow_azml.sensors.base import AzureMLBaseSensor
-from airflow_azml.task import cancels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_azml.client.lifecycle import Target
+    from airflow_azml.runtime.task import Task
 
 
 class AzureMLWaitForRunSensor(AzureMLBaseSensor):
@@ -18,8 +19,7 @@ class AzureMLWaitForRunSensor(AzureMLBaseSensor):
 
     :param run_id: the run, or v2 job.
     :param experiment_name: its experiment, if known: some older workspaces need it.
-    :param on_kill: what becomes of the run when this task is killed, or times out: `detach` from it, for it is another
-        task's, or `cancel` it.
+    :param cancel_on_kill: cancel the run when this task is killed, or times out. False leaves it: it is another task's.
     :param stream_logs: show what the run prints in the task's log while it runs; at its end in mode `reschedule`.
     """
 
@@ -30,18 +30,16 @@ class AzureMLWaitForRunSensor(AzureMLBaseSensor):
         *,
         run_id: str,
         experiment_name: str | None = None,
-        on_kill: Literal["cancel", "detach"] = "detach",
+        cancel_on_kill: bool = False,
         stream_logs: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.run_id = run_id
         self.experiment_name = experiment_name
-        self.cancel_on_kill = cancels(on_kill)
+        self.cancel_on_kill = flag("cancel_on_kill", cancel_on_kill)
         self.stream_logs = stream_logs
 
-    def target(self) -> Target:
+    def target(self, task: Task) -> Target:
         """Return the run."""
-        from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - not at parse time
-
-        return Target(Kind.RUN, self.run_id, parent=self.experiment_name or "")
+        return task.target("runs", self.run_id, self.experiment_name or "")

@@ -16,12 +16,12 @@ from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_azml import facts
 from airflow_azml.client.lifecycle import Policy, Target, Verdict, Watch
 from airflow_azml.client.logs import LogFollower
 from airflow_azml.client.targets import cancel, look
 from airflow_azml.client.transport.errors import AzureMLError, to_event
 from airflow_azml.client.transport.plain_json import storable
-from airflow_azml.facts import facts
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.triggers.hub import Hub
 from airflow_azml.triggers.run_log import KEPT_EVERY, RunLog
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.lifecycle import Decision
-    from airflow_azml.facts import Facts
+    from airflow_azml.client.lifecycle import Decision, Observation
     from airflow_azml.triggers.hub import Waiter
 
 log = logging.getLogger(__name__)
@@ -136,7 +135,7 @@ class AzureMLTrigger(BaseTrigger):
         if decision.verdict is Verdict.TIMED_OUT and self.cancel_on_kill:
             decision = await self._cancelled(client, decision)
         if self.end_task and xcom and decision.verdict is Verdict.DONE:
-            result = await in_thread(partial(self._end, client, self.target, shown))
+            result = await in_thread(partial(self._end, client, self.target, decision.observation, shown))
             await xcom.set("return_value", result)
             return TaskSuccessEvent()
         told = {"target": self.target.as_json(), "decision": decision.as_json(), "log": shown}
@@ -152,11 +151,11 @@ class AzureMLTrigger(BaseTrigger):
         return decision.after_cancel(seen, self.target.goal)
 
     @staticmethod
-    def _end(client: AzureMLClient, target: Target, shown: dict[str, str] | None) -> Facts:
+    def _end(client: AzureMLClient, target: Target, seen: Observation, shown: dict[str, str] | None) -> facts.Facts:
         """Do what the task would have done in a worker."""
         if shown is not None:
             LogFollower.tell(LogFollower(target, shown).rest(client))
-        return facts(client, target)
+        return facts.best(lambda: client, target, seen)
 
 
 _ARGUMENTS = (

@@ -16,7 +16,8 @@ from airflow_azml.sensors.run import AzureMLWaitForRunSensor
 
 # How a task behaves, and not what it is about: fixed when the DAG is written.
 BEHAVIOUR = {
-    *("wait_for_completion", "deferrable", "poll_interval", "poke_interval", "timeout", "on_kill"),
+    *("wait_for_completion", "deferrable", "poll_interval", "poke_interval", "timeout"),
+    *("cancel_on_kill", "run_timeout"),
     *("max_files", "max_bytes"),
     *("queue_timeout", "request_timeout", "stream_logs", "end_from_trigger"),
     "all_versions",  # a template renders to text, and the text "False" is true
@@ -73,10 +74,15 @@ def test_a_forgotten_parameter_is_said_when_the_dag_is_parsed(operator):
         operator(task_id="task")
 
 
-def test_a_misspelt_on_kill_is_refused_when_the_dag_is_parsed():
-    """It would mean that a killed task leaves its run burning."""
-    with pytest.raises(ValueError, match="on_kill 'cancle': must be 'cancel' or 'detach'"):
-        AzureMLDeleteComputeOperator(task_id="task", compute_name="cpu", on_kill="cancle")
+@pytest.mark.parametrize("value", ["False", "cancel", None, 1])
+def test_a_cancel_on_kill_that_is_no_flag_is_refused_when_the_dag_is_parsed(value):
+    """The text "False" would count as true, and None as false."""
+    for operator, fields in (
+        (AzureMLDeleteComputeOperator, {"compute_name": "c"}),
+        (AzureMLWaitForRunSensor, {"run_id": "r"}),
+    ):
+        with pytest.raises(ValueError, match=f"cancel_on_kill {value!r}: must be True or False"):
+            operator(task_id="task", cancel_on_kill=value, **fields)
 
 
 def test_an_operator_without_a_deed_says_so(airflow_offline):
@@ -93,6 +99,7 @@ def test_looks_are_frequent_where_they_are_cheap():
     assert AzureMLWaitForRunSensor(**wait, deferrable=True).poke_interval == 5
     assert AzureMLWaitForRunSensor(**wait, mode="reschedule").poke_interval == 60
     assert AzureMLWaitForRunSensor(**wait, mode="reschedule", poke_interval=7).poke_interval == 7
+    assert AzureMLWaitForRunSensor(**wait, mode="reschedule", poll_interval=timedelta(seconds=8)).poke_interval == 8
     assert AzureMLDeleteComputeOperator(task_id="t", compute_name="c").poll_interval == 5
 
 

@@ -94,11 +94,11 @@ def test_the_nonce_is_stored_before_anything_is_submitted_and_never_expires(anot
     fields, airflow = project(SLEEPS), another()
     fault = {"path": f"/{fields['experiment_name']}/startrun", "delay": 600, "afterWork": True}
     emulator.control("POST", "faults", json=fault).raise_for_status()
-    killed = start(airflow, fields, execution_timeout=timedelta(seconds=3), on_kill="detach", retries=1)
+    killed = start(airflow, fields, execution_timeout=timedelta(seconds=3), cancel_on_kill=False, retries=1)
     assert isinstance(killed.error, AirflowTaskTimeout)
     assert {(task, key) for _, task, key in airflow.store} == {("task", NONCE_KEY)}
     assert airflow.expiries == {NONCE_KEY: None}
-    adopted = start(airflow, fields, wait_for_completion=False, on_kill="detach", try_number=2, retries=1).result
+    adopted = start(airflow, fields, wait_for_completion=False, cancel_on_kill=False, try_number=2, retries=1).result
     (run,) = AzureMLHook().client.runs.list(fields["experiment_name"])
     assert run.id == adopted["run_id"]
 

@@ -14,6 +14,7 @@ from airflow_azml.operators.deployment import AzureMLCreateOnlineDeploymentOpera
 from airflow_azml.operators.endpoint import AzureMLSetOnlineTrafficOperator
 from airflow_azml.operators.model import AzureMLDeleteModelOperator
 from airflow_azml.operators.run import AzureMLStartRunOperator
+from airflow_azml.runtime.task import Task
 from airflow_azml.sensors.model import AzureMLWaitForModelSensor
 
 WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
@@ -26,9 +27,9 @@ WRONG = ["x" * 300, "a/b", "..", "naïve", "a b", "-", 1.1, True, ["cpu"]]
 
 
 def is_name(parameter):
-    """Tell whether a parameter names a thing in the workspace; the connection is Airflow's."""
+    """Tell whether a parameter names a thing in the workspace; the connection is Airflow's, a display name is text."""
     return parameter.name.endswith(("_name", "_id", "_version", "vm_size", "instance_type")) and (
-        parameter.name != "azureml_conn_id"
+        parameter.name not in {"azureml_conn_id", "display_name"}
     )
 
 
@@ -176,9 +177,9 @@ def test_none_out_of_a_mapping_reaches_the_refusal(airflow_offline):
 
 def test_a_sensor_for_any_version_may_leave_it_out():
     """None is the parameter's own default there, and stays allowed."""
-    sensor = AzureMLWaitForModelSensor(task_id="t", model_name="m", model_version=3)
-    sensor.check_names()
-    assert sensor.model_version == "3"
-    sensor.model_version = None
-    sensor.check_names()
-    assert sensor.target().parent == ""
+    task = Task(AzureMLWaitForModelSensor(task_id="t", model_name="m", model_version=3), {})
+    task.check_names()
+    assert task.operator.model_version == "3"
+    task.operator.model_version = None
+    task.check_names()
+    assert task.operator.target(task).parent == ""

@@ -93,6 +93,7 @@ def test_an_endpoint_and_a_deployment(airflow, killed_and_tried_again, emulator,
         "model_version": model["model_version"],
         "source_directory": "score",
         "environment": {"image": "python"},
+        "instance_type": "Standard_DS3_v2",
     }
     before = times("create deployment")
     deploy = AzureMLCreateOnlineDeploymentOperator

@@ -13,7 +13,7 @@ from emulator_process import wait_until
 from airflow_azml.client import targets
 from airflow_azml.client.transport.errors import OperationFailedError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
-from airflow_azml.ownership import KEY
+from airflow_azml.runtime.kill import KEY
 
 WRITES = """
 import os, pathlib, sys
@@ -75,10 +75,11 @@ def test_a_definition_file_beside_the_dag_is_rendered(airflow, start, project, e
 
 
 def test_a_run_that_nobody_waits_for_is_told_by_its_id(start, project):
-    """Without waiting, the id is there for a sensor, and nothing else is claimed."""
-    fields = project(SLEEPS)
-    result = start(fields, wait_for_completion=False).result
-    assert set(result) == {"run_id", "experiment_name", "studio_url"}
+    """Without waiting, the id is there for a sensor; the other keys are there too, but nothing is claimed."""
+    waited = start(project(WRITES)).result
+    result = start(project(SLEEPS), task_id="other", wait_for_completion=False).result
+    assert set(result) == set(waited)
+    assert {key for key in result if result[key] is not None} == {"run_id", "experiment_name", "studio_url"}
 
 
 def test_a_try_that_died_is_taken_up_by_the_next(start, project, runs):
@@ -234,13 +235,13 @@ def test_a_task_that_is_killed_before_it_submits_starts_nothing(start, project, 
 
 
 def test_a_killed_task_may_leave_its_run(start, project, runs, until):
-    """on_kill="detach" is for runs that somebody else looks after; a retry finds the run again."""
+    """cancel_on_kill=False is for runs that somebody else looks after; a retry finds the run again."""
     fields = project(SLEEPS)
-    killed = start(fields, execution_timeout=timedelta(seconds=4), on_kill="detach", retries=1)
+    killed = start(fields, execution_timeout=timedelta(seconds=4), cancel_on_kill=False, retries=1)
     assert isinstance(killed.error, AirflowTaskTimeout)
     (run_id,) = runs(fields)
     until(lambda: runs(fields)[run_id] == "Running")
-    again = start(fields, wait_for_completion=False, on_kill="detach", try_number=2, retries=1)
+    again = start(fields, wait_for_completion=False, cancel_on_kill=False, try_number=2, retries=1)
     assert again.result["run_id"] == run_id
 
 
@@ -248,7 +249,7 @@ def test_a_killed_task_may_leave_its_run(start, project, runs, until):
 def test_a_timeout_cancels_the_run(airflow, start, project, runs, deferrable):
     """The deadline lives in the wait itself, so that a deferred task gets its chance to cancel."""
     fields = project(SLEEPS)
-    outcome = airflow.finish(start(fields, timeout=2, deferrable=deferrable))
+    outcome = airflow.finish(start(fields, run_timeout=2, deferrable=deferrable))
     assert isinstance(outcome.error, TimeoutError)
     assert "had not ended after running for 2 s; it is Canceled now" in str(outcome.error)
     assert "\nSee https://ml.azure.com/runs/shop-task-" in str(outcome.error)
@@ -260,7 +261,7 @@ def test_a_timeout_cancels_the_run(airflow, start, project, runs, deferrable):
 def test_a_run_that_does_not_begin_in_time_is_cancelled(airflow, start, project, runs, deferrable, busy):
     """`queue_timeout` ends a wait for nodes that others hold; the time to run is not touched by it."""
     fields = project(WRITES)
-    outcome = airflow.finish(start(fields, queue_timeout=2, timeout=600, compute_name=busy, deferrable=deferrable))
+    outcome = airflow.finish(start(fields, queue_timeout=2, run_timeout=600, compute_name=busy, deferrable=deferrable))
     assert isinstance(outcome.error, TimeoutError)
     assert "had not begun to run after 2 s; it is Canceled now" in str(outcome.error)
     assert list(runs(fields).values()) == ["Canceled"]
@@ -281,12 +282,12 @@ def busy(emulator, start, project, until):
 def test_the_service_is_told_the_timeout_too(start, project, emulator):
     """Should worker, triggerer and scheduler all be gone, the service itself ends the run; not one that is detached."""
     said = {}
-    for on_kill in ("cancel", "detach"):
-        fields = {"timeout": 60, "on_kill": on_kill, "wait_for_completion": False, "task_id": on_kill}
+    for cancel in (True, False):
+        fields = {"run_timeout": 60, "cancel_on_kill": cancel, "wait_for_completion": False, "task_id": f"t{cancel}"}
         run_id = start(project(WRITES), **fields).result["run_id"]
         details = emulator.regional("GET", "history/v1.0", f"/runs/{run_id}/details").json()
-        said[on_kill] = details["runDefinition"].get("maxRunDurationSeconds")
-    assert said == {"cancel": 360, "detach": None}
+        said[cancel] = details["runDefinition"].get("maxRunDurationSeconds")
+    assert said == {True: 360, False: None}
 
 
 def test_what_a_dead_worker_left_running_is_cancelled_when_its_task_is_cleared(start, project, runs):
@@ -304,7 +305,7 @@ def test_what_a_dead_worker_left_running_is_cancelled_when_its_task_is_cleared(s
 
 def test_a_detached_run_is_left_running_when_its_task_is_cleared(start, project, runs):
     """Whoever detaches looks after the runs himself."""
-    fields = {**project(SLEEPS), "wait_for_completion": False, "on_kill": "detach"}
+    fields = {**project(SLEEPS), "wait_for_completion": False, "cancel_on_kill": False}
     start(fields)
     start(fields, try_number=2, max_tries=1)
     assert "Canceled" not in runs(fields).values()

@@ -79,6 +79,7 @@ def deploy(airflow, endpoint, tmp_path):
             "model_version": version,
             "source_directory": "score",
             "environment": {"image": "python"},
+            "instance_type": "Standard_DS3_v2",
             "task_id": "deploy",
             **QUICK,
         }

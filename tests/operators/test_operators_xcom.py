@@ -10,9 +10,7 @@ from airflow_azml.operators.base import AzureMLBaseOperator
 class Odd(AzureMLBaseOperator):
     """An operator whose answer holds what JSON, PostgreSQL or UTF-8 cannot."""
 
-    client = None
-
-    def act(self, client, context):  # noqa: ARG002 - the operators' signature
+    def act(self, task):  # noqa: ARG002 - the operators' signature
         """Return what a model may answer."""
         return {"answer": [float("nan"), float("inf"), "half \ud83d", "nul \0", {"ok": 1.5}]}
 

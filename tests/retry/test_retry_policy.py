@@ -183,7 +183,7 @@ def test_older_airflow_is_told_what_is_missing():
     """Where Airflow has no retry policies the import says so; the rest of the package does not need them."""
     script = (
         "import sys; sys.modules['airflow.sdk.definitions.retry_policy'] = None\n"
-        "import airflow_azml.operators.run, airflow_azml.sensors.run, airflow_azml.task, airflow_azml.provider_info\n"
+        "import airflow_azml.operators.run, airflow_azml.sensors.run, airflow_azml.provider_info\n"
         "try: import airflow_azml.retry\n"
         "except ImportError as error: print(error)\n"
     )

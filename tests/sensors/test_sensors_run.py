@@ -163,9 +163,9 @@ def test_what_only_a_worker_can_do_is_not_left_undone(started, wait, fields):
 
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_sensor_may_cancel_what_it_waits_for_when_its_time_is_over(airflow, emulator, started, wait, deferrable):
-    """`on_kill="cancel"` makes the run the sensor's own."""
+    """`cancel_on_kill=True` makes the run the sensor's own."""
     run_id = started(SLEEPS.format(600))
-    outcome = airflow.finish(wait(run_id, timeout=1, deferrable=deferrable, on_kill="cancel"))
+    outcome = airflow.finish(wait(run_id, timeout=1, deferrable=deferrable, cancel_on_kill=True))
     assert isinstance(outcome.error, AirflowSensorTimeout), outcome.error
     assert emulator.regional("GET", "history/v1.0", f"/runs/{run_id}").json()["status"] == "Canceled"
 
@@ -195,7 +195,7 @@ def test_a_deferred_sensor_keeps_its_execution_timeout(airflow, started, wait):
 
 def test_a_run_that_completed_at_the_last_moment_is_no_timeout(airflow, started, wait):
     """The trigger says that the time is over, the run has completed when it was to be cancelled: that is its end."""
-    deferred = wait(started(SLEEPS.format(2)), deferrable=True, on_kill="cancel", timeout=600)
+    deferred = wait(started(SLEEPS.format(2)), deferrable=True, cancel_on_kill=True, timeout=600)
     event = airflow.trigger_event(deferred)
     decision = {"verdict": "timed_out", "phase": "active", "status": "Running", "detail": "", "limit": "took long"}
     assert airflow.resume(deferred, {**event, "decision": decision}).result["status"] == "Completed"
@@ -206,6 +206,6 @@ def test_an_outage_that_stays_ends_poking(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", EmulatorProcess(tmp_path).connection(ca_bundle=""))
     task = AzureMLWaitForRunSensor(task_id="wait", run_id="r1")
     assert not task.poke({}).is_done
-    task._watch._answered -= 1800
+    task.work.sensing.watch._answered -= 1800
     with pytest.raises(ServiceError, match="gave up waiting"):
         task.poke({})

@@ -48,7 +48,7 @@ def test_stopped_by_a_limit(world: World, limit: str, wait: str) -> None:
 @both_waits
 @pytest.mark.parametrize("stop", STOPS)
 def test_detached_runs_go_on(world: World, stop: str, wait: str) -> None:
-    """With on_kill="detach" the task is gone, and the run comes to its own end."""
+    """With cancel_on_kill=False the task is gone, and the run comes to its own end."""
     it = world.situation(f"detach_{wait}")
     it.until_waiting()
     act, end = STOPS[stop]
@@ -80,7 +80,7 @@ def test_worker_shut_down_and_retried(world: World) -> None:
 
 
 def test_worker_shut_down_with_detach(world: World) -> None:
-    """With on_kill="detach" the next try takes up the very run."""
+    """With cancel_on_kill=False the next try takes up the very run."""
     it = world.situation("detach_retries_sync")
     it.until_waiting()
     it.shut_worker_down()

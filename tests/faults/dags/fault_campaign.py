@@ -38,7 +38,9 @@ def campaign(kind: str, conn_id: str = "azureml_default", *, retries: int = 5, d
 
 def compute(name: str = "shared") -> AzureMLCreateComputeOperator:
     """Make sure of a cluster."""
-    return AzureMLCreateComputeOperator(task_id="compute", compute_name=name, max_nodes=4, poll_interval=1)
+    return AzureMLCreateComputeOperator(
+        task_id="compute", compute_name=name, vm_size="STANDARD_DS3_V2", max_nodes=4, poll_interval=1
+    )
 
 
 def train(*arguments: str, compute_name: str = "shared", wait: bool = True) -> AzureMLStartRunOperator:

@@ -24,9 +24,9 @@ RUN = {
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
     "retries": {"retries": 2, "retry_delay": timedelta(seconds=1)},
-    "detach": {"on_kill": "detach"},
-    "detach_retries": {"on_kill": "detach", "retries": 2, "retry_delay": timedelta(seconds=1)},
-    "timeout": {"timeout": 8},
+    "detach": {"cancel_on_kill": False},
+    "detach_retries": {"cancel_on_kill": False, "retries": 2, "retry_delay": timedelta(seconds=1)},
+    "timeout": {"run_timeout": 8},
     "execution_timeout": {"execution_timeout": timedelta(seconds=40)},
 }
 WAITS = {"sync": {}, "deferred": {"deferrable": True}}

@@ -1,0 +1,1 @@
+"""What people write, as a dict or a file, checked and turned into what the service takes."""

@@ -1,0 +1,117 @@
+"""How a wait ended, told once: the result as plain JSON, or an error that says why, where to look and what to do.
+
+After the end nothing on our side fails a finished run: what cannot be read then is None in the result.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from airflow_azml import facts
+from airflow_azml.client import targets
+from airflow_azml.client.lifecycle import Decision, Target, Verdict
+from airflow_azml.client.transport.errors import AzureMLError, ServiceError, from_event
+from airflow_azml.client.transport.plain_json import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_azml.client.lifecycle import Observation
+    from airflow_azml.client.logs import LogFollower
+    from airflow_azml.runtime.task import Task
+
+T = TypeVar("T")
+Result = dict[str, Any]
+log = logging.getLogger(__name__)
+
+
+def guarded(work: Callable[[], T]) -> T:
+    """Do a task's work. An error that no retry can mend fails the task at once; Airflow retries the others.
+
+    An expected error says all that a person needs, so it is raised again without our frames and without a chain:
+    Airflow would show each of its links with a traceback.
+    """
+    try:
+        return work()
+    except (AzureMLError, TimeoutError) as error:
+        permanent = isinstance(error, AzureMLError) and error.permanent
+        failure: Exception = AirflowFailException(str(error)) if permanent else error.with_traceback(None)
+    raise failure from None
+
+
+def act(task: Task) -> Result:
+    """Do what an operator is for that waits for nothing."""
+    task.check_names()
+    result: Result = storable(task.operator.act(task))
+    return result
+
+
+def accepted(task: Task, target: Target) -> Result:
+    """Return the result of a task that does not wait: the same keys as after a wait, None where nothing is known."""
+    result: Result = storable({**facts.known(target), "studio_url": targets.studio_url(task.client, target)})
+    return result
+
+
+def facts_of(task: Task, target: Target, seen: Observation) -> Result:
+    """Return what is worth telling of something that has ended well."""
+    return facts.best(lambda: task.client, target, seen)
+
+
+def read_event(event: Mapping[str, Any]) -> tuple[Target, Decision]:
+    """Read what the trigger fired; raise the error that it met."""
+    if "error" in event:
+        raise from_event(event["error"])
+    return Target.from_json(event["target"]), Decision.from_json(event["decision"])
+
+
+def ended(task: Task, target: Target, decision: Decision, follower: LogFollower | None) -> Result:
+    """Return the result of an operator's wait that ended well; raise what a person needs to know of any other."""
+    if decision.verdict is Verdict.TIMED_OUT and task.kill.cancels:
+        decision = _cancelled(task, target, decision)
+    seen = decision.observation
+    if follower and decision.verdict is not Verdict.UNREACHABLE:
+        show_rest(task, follower)
+    if decision.verdict is Verdict.DONE:
+        return {**facts_of(task, target, seen), "studio_url": _url(task, target)}
+    if decision.verdict is Verdict.FAILED and task.kill.happened and seen.phase == "canceled":
+        raise AirflowException(f"{target}: its task was killed, so it was cancelled")
+    raise failure(task, target, decision, streamed=follower is not None)
+
+
+def failure(task: Task, target: Target, decision: Decision, *, streamed: bool) -> AzureMLError | TimeoutError:
+    """Return the error of a wait that did not end well.
+
+    :param streamed: whether the log of the target stands in the task's log already.
+    """
+    seen = decision.observation
+    if decision.verdict is Verdict.FAILED:
+        return targets.explain(task.client, target, seen, streamed=streamed)
+    if decision.verdict is Verdict.UNREACHABLE:
+        return ServiceError(f"gave up waiting, it was left as it is: {seen.detail}", operation=f"watch {target}")
+    return TimeoutError(targets.overdue(task.client, target, decision.limit, seen, streamed=streamed))
+
+
+def show_rest(task: Task, follower: LogFollower) -> None:
+    """Show what is left of a log; a log that cannot be read harms nothing."""
+    try:
+        follower.tell(follower.rest(task.client))
+    except Exception as error:  # noqa: BLE001 - the run has ended, whatever stands in the way of its log
+        task.log.warning("the rest of the log could not be shown: %s", error)
+
+
+def _cancelled(task: Task, target: Target, decision: Decision) -> Decision:
+    try:
+        return decision.after_cancel(task.cancel(target, why="its time is over"), target.goal)
+    except AzureMLError as error:
+        raise TimeoutError(f"{target} {decision.limit}, and could not be cancelled: {error}") from None
+
+
+def _url(task: Task, target: Target) -> str | None:
+    try:
+        return targets.studio_url(task.client, target)
+    except Exception as error:  # noqa: BLE001 - the connection may be gone by now, which harms nothing
+        task.log.warning("the link to studio is not known: %s", error)
+        return None

@@ -1,0 +1,205 @@
+"""What a declaration works with while its task runs: the client, the task's identity, files beside the DAG, the link.
+
+An operator or sensor declares `submit(task)`, `act(task)` or `target(task)`, and everything it needs is on this object.
+So operators import nothing of the client, and parsing a DAG pays for none of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+from airflow.sdk.definitions._internal.templater import SandboxedEnvironment
+from jinja2 import TemplateError
+
+from airflow_azml.client import definitions, targets
+from airflow_azml.client.artifacts import clean
+from airflow_azml.client.lifecycle import Goal, Kind, Target
+from airflow_azml.client.models import Registration
+from airflow_azml.client.names import RULES, check
+from airflow_azml.client.transport.errors import InputError
+from airflow_azml.client.values import mapping
+from airflow_azml.hooks.azureml import AzureMLHook
+from airflow_azml.links.azureml import AzureMLStudioLink
+from airflow_azml.runtime import download, runs
+from airflow_azml.runtime.identity import Identity
+from airflow_azml.runtime.kill import Kill
+from airflow_azml.runtime.kinds import Kinds
+from airflow_azml.triggers import cancelling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+    from airflow_azml.client.azureml import AzureMLClient
+    from airflow_azml.client.lifecycle import Observation
+    from airflow_azml.client.models import Model
+    from airflow_azml.runtime.sense import Sensing
+
+
+class Task:
+    """One process of a task at work.
+
+    :param operator: the operator or sensor, with its templates rendered.
+    :param context: of the task, from Airflow.
+    """
+
+    def __init__(self, operator: Any, context: Context) -> None:
+        self.operator = operator
+        self.context = context
+        self.log = operator.log
+        self.kill = Kill(self, cancels=getattr(operator, "cancel_on_kill", False))
+        self.sensing: Sensing | None = None
+
+    @cached_property
+    def hook(self) -> AzureMLHook:
+        """The hook of the task's connection."""
+        return AzureMLHook(self.operator.azureml_conn_id)
+
+    @property
+    def client(self) -> AzureMLClient:
+        """The client of the task's connection."""
+        return self.hook.client
+
+    @property
+    def kinds(self) -> Kinds:
+        """Operations that start something and return what to wait for."""
+        return Kinds(self.client)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Who this task is. What it creates from now on is cancelled only if its tags agree with that."""
+        return Identity.of(self.context, self.hook.namespace)
+
+    @property
+    def deferrable(self) -> bool:
+        """Whether to wait in the triggerer; the operator decides, else Airflow's configuration."""
+        wanted = self.operator.deferrable
+        return bool(conf.getboolean("operators", "default_deferrable", fallback=False)) if wanted is None else wanted
+
+    @property
+    def execution_limit(self) -> float | None:
+        """Seconds of Airflow's `execution_timeout`: Airflow does not watch over it while a task is deferred."""
+        span = self.operator.execution_timeout
+        return span.total_seconds() if span else None
+
+    def reconnect(self) -> None:
+        """Read the connection again: a secret may have been replaced since."""
+        vars(self).pop("hook", None)
+
+    def check_names(self) -> None:
+        """Raise InputError for a name that cannot be one. None may stand where the parameter's default is None."""
+        optional = _optional(type(self.operator))
+        for field in filter(RULES.__contains__, self.operator.template_fields):
+            value = getattr(self.operator, field)
+            if value is not None or field not in optional:
+                setattr(self.operator, field, check(field, value))
+
+    # --- what is worked on ---
+
+    def target(self, kind: str, name: str, parent: str = "", goal: str = "succeeded") -> Target:
+        """Name something to wait for.
+
+        :param kind: name of the client's attribute, such as `runs`.
+        :param parent: the experiment of a run, the endpoint of a deployment, the version of a model.
+        :param goal: `succeeded`; `present` for somebody who only watches; `stopped`; `gone`.
+        """
+        return Target(Kind(kind.removesuffix("s").replace("_", " ")), name, parent=parent, goal=Goal(goal))
+
+    def look(self, target: Target) -> Observation:
+        """Return how the target is now."""
+        return targets.look(self.client, target)
+
+    def cancel(self, target: Target, *, why: str = "its task has ended", may_appear: float = 0.0) -> Observation:
+        """Cancel a run, unless its tags say that it is another task's."""
+        identity = vars(self).get("identity")
+        how = {"may_appear": may_appear, "check": identity and identity.check_run}
+        return cancelling.cancel(self.client, target, why, self.log, **how)
+
+    def start_run(self, experiment: str, folder: str, definition: Any, **more: Any) -> Target:
+        """Adopt the run of this attempt, or start it; see :func:`airflow_azml.runtime.runs.start`."""
+        return runs.start(self, experiment, folder, definition, **more)
+
+    def register_model(self, run_id: str, *, path: str, properties: Any, **what: Any) -> Model:
+        """Register what a run has written as a model version, or adopt the one that an earlier try has registered."""
+        own = self.identity.tags
+        given = mapping("properties", properties or {})
+        registration = Registration(path=clean(path), key=self.identity.name(), properties=given | own, **what)
+        model = self.client.models.register(self.client.runs.get(run_id), registration)
+        self.identity.check(f"model {model.name}:{model.version}", model.properties)
+        return model
+
+    def download(self, run_id: str, destination: str, **what: Any) -> list[str]:
+        """Download files of a run; see :func:`airflow_azml.runtime.download.download`."""
+        return download.download(self.client, run_id, destination, **what)
+
+    # --- the link to studio ---
+
+    def publish(self, target: Target) -> str:
+        """Show the link to the target in Airflow's UI, and return it."""
+        return self._show(targets.studio_url(self.client, target))
+
+    def publish_page(self, kind: str, name: str, parent: str = "") -> str:
+        """Show the link to a resource's page in Airflow's UI, and return it."""
+        return self.publish(self.target(kind, name, parent))
+
+    def _show(self, url: str) -> str:
+        try:
+            AzureMLStudioLink.publish(self.context, url)
+        except Exception as error:  # noqa: BLE001 - a link is a convenience, whatever Airflow answers
+            self.log.warning("the link to studio could not be shown: %s", error)
+        return url
+
+    # --- values ---
+
+    def beside_dag(self, path: str) -> Path:
+        """Return a path as a DAG file means it: relative to the folder of that file."""
+        dag = self.context.get("dag")
+        folder = Path(dag.fileloc).parent if dag and dag.fileloc else Path()
+        return folder / Path(path).expanduser()
+
+    def definition(self, value: Mapping[str, Any] | str | None, field: str = "spec") -> dict[str, Any]:
+        """Return the content of a field that may be a dict or a file beside the DAG, whose templates are rendered.
+
+        `template_ext` is not used: Airflow would take every string in the dict that ends in `.yml` for a template file.
+        """
+        if not isinstance(value, str):
+            return definitions.load(value or {}, field)
+        path = self.beside_dag(value)
+        return definitions.load(path, field, lambda text: self._rendered(text, field, path))
+
+    def environment(self, value: dict[str, Any] | str | None) -> dict[str, Any] | str | None:
+        """Return an environment with the content of its conda file, which may be a file beside the DAG."""
+        if not isinstance(value, dict) or (conda := value.get("conda_file")) is None:
+            return value
+        described = {key: each for key, each in value.items() if key != "conda_file"}
+        return {**described, "condaFile": self.definition(conda, "environment.conda_file")}
+
+    def _rendered(self, text: str, field: str, path: Path) -> str:
+        """Return a file's text with its templates rendered.
+
+        A DAG with `render_template_as_native_obj=True` would make a Python object of the text, so that is not used.
+        """
+        dag = self.context.get("dag")
+        env = dag.get_template_env(force_sandboxed=True) if dag else SandboxedEnvironment(cache_size=0)
+        try:
+            return str(self.operator.render_template(text, self.context, env))
+        except TemplateError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(field, str(path), f"does not render: {reason}") from error
+
+    @staticmethod
+    def input_error(field: str, value: object = None, rule: str = "") -> InputError:
+        """Return the error to raise for a value that is wrong."""
+        return InputError(field, value, rule)
+
+
+def _optional(operator: type) -> set[str]:
+    """Name the parameters of an operator, or of its bases, that are None by default."""
+    makers = (vars(cls)["__init__"] for cls in operator.__mro__ if "__init__" in vars(cls))
+    every = (parameter for make in makers for parameter in inspect.signature(make).parameters.values())
+    return {parameter.name for parameter in every if parameter.default is None}
