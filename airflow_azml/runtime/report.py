@@ -32,14 +32,16 @@ def guarded(work: Callable[[], T]) -> T:
     """Do a task's work. An error that no retry can mend fails the task at once; Airflow retries the others.
 
     An expected error says all that a person needs, so it is raised again without our frames and without a chain:
-    Airflow would show each of its links with a traceback.
+    Airflow would show each of its links with a traceback. For callbacks the original is the `__context__`.
     """
     try:
         return work()
     except (AzureMLError, TimeoutError) as error:
-        permanent = isinstance(error, AzureMLError) and error.permanent
-        failure: Exception = AirflowFailException(str(error)) if permanent else error.with_traceback(None)
-    raise failure from None
+        raised: Exception = error.with_traceback(None)
+        if isinstance(error, AzureMLError) and error.permanent:
+            raised = AirflowFailException(str(error))
+            raised.__context__ = error
+    raise raised from None
 
 
 def act(task: Task) -> Result:

@@ -146,7 +146,7 @@ def test_a_run_whose_tags_disagree_is_refused(another, start, project, tag):
     tag(run_id, airflow_dag_id="bank", airflow_namespace="prod")
     outcome = start(airflow, fields, try_number=2, retries=2)
     assert (outcome.state, type(outcome.error)) == ("failed", AirflowFailException)
-    assert isinstance(outcome.error.__cause__, NotOwnedError)
+    assert isinstance(outcome.error.__context__, NotOwnedError)
     assert f"run {run_id} has the id that this task uses" in str(outcome.error)
     whose = f"DAG 'bank', dag run '{DAG_RUN}', task 'task', map index '-1', namespace 'prod'"
     assert f"belongs to {whose}" in str(outcome.error)
