@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import traceback
 from datetime import datetime, timedelta
 
 import pytest
@@ -124,13 +125,31 @@ def test_two_dag_runs_do_not_share_a_run(airflow, start, project, runs):
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_failing_script_ends_with_its_traceback_in_the_exception(airflow, start, project, deferrable):
     """The exception names the run, the service's reason, the page in studio and the script's own traceback."""
-    outcome = airflow.finish(start(project(RAISES), deferrable=deferrable))
+    outcome = airflow.finish(start(project(RAISES), deferrable=deferrable, stream_logs=False))
     assert (outcome.state, type(outcome.error)) == ("failed", OperationFailedError)
     said = str(outcome.error)
     assert said.startswith("run shop-task-")
     assert "See https://ml.azure.com/runs/shop-task-" in said
     assert "Traceback (most recent call last):" in said
     assert "ValueError: the data has no rows" in said
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_traceback_that_was_streamed_is_not_repeated(airflow, start, project, deferrable, caplog):
+    """It stands in the task's log once: the exception keeps its last line, and shows no frame of ours."""
+    caplog.set_level("INFO")
+    outcome = airflow.finish(start(project(RAISES), deferrable=deferrable))
+    said = str(outcome.error)
+    assert ("Traceback" in said, "Last" in said) == (False, False)
+    assert said.count("ValueError: the data has no rows") == 1
+    assert [one.message for one in caplog.records].count("ValueError: the data has no rows") == 1
+    frames = [frame.filename for frame in traceback.extract_tb(outcome.error.__traceback__)]
+    assert [name.rpartition("/")[2] for name in frames if "airflow_azml" in name] == [
+        "base.py",
+        "process.py",
+        "report.py",
+    ]
+    assert outcome.error.__cause__ is None
 
 
 def test_a_killed_task_cancels_its_run(start, project, runs):
@@ -249,7 +268,7 @@ def test_a_killed_task_may_leave_its_run(start, project, runs, until):
 def test_a_timeout_cancels_the_run(airflow, start, project, runs, deferrable):
     """The deadline lives in the wait itself, so that a deferred task gets its chance to cancel."""
     fields = project(SLEEPS)
-    outcome = airflow.finish(start(fields, run_timeout=2, deferrable=deferrable))
+    outcome = airflow.finish(start(fields, run_timeout=2, deferrable=deferrable, stream_logs=False))
     assert isinstance(outcome.error, TimeoutError)
     assert "had not ended after running for 2 s; it is Canceled now" in str(outcome.error)
     assert "\nSee https://ml.azure.com/runs/shop-task-" in str(outcome.error)

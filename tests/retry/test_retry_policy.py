@@ -93,7 +93,9 @@ def create(airflow):
 
     def create(**fields):
         policy = {"retries": 3, "retry_policy": azureml_retry_policy}
-        return airflow.run(AzureMLCreateComputeOperator, compute_name="retried", vm_size="STANDARD_DS3_V2", **policy, **fields)
+        return airflow.run(
+            AzureMLCreateComputeOperator, compute_name="retried", vm_size="STANDARD_DS3_V2", **policy, **fields
+        )
 
     return create
 
