@@ -77,7 +77,8 @@ def ended(task: Task, target: Target, decision: Decision, follower: LogFollower 
     if follower and decision.verdict is not Verdict.UNREACHABLE:
         show_rest(task, follower)
     if decision.verdict is Verdict.DONE:
-        return {**facts_of(task, target, seen), "studio_url": _url(task, target)}
+        told: Result = storable({**facts_of(task, target, seen), "studio_url": _url(task, target)})
+        return told
     if decision.verdict is Verdict.FAILED and task.kill.happened and seen.phase == "canceled":
         raise AirflowException(f"{target}: its task was killed, so it was cancelled")
     raise failure(task, target, decision, streamed=follower is not None)
