@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import sys
 import tempfile
@@ -39,6 +40,10 @@ LOG = """
     run.log("accuracy", 0.75)
     run.log_list("losses", [3.0, 2.0, 1.0])
     run.log_row("point", x=1, y=2.5)
+    run.log("odd", float("nan"))
+    matrix = {"class_labels": ["a", "b"], "matrix": [[1, 2], [3, 4]]}
+    run.log_confusion_matrix("matrix", {"schema_type": "confusion_matrix", "schema_version": "1.0.0", "data": matrix})
+    run.upload_file("extra/main.py", "main.py")
     run.tag("from", "inside")
     run.flush()
 """
@@ -179,6 +184,9 @@ def log_metrics() -> None:
     streamed(run)
     assert run.get_status() == "Completed", run.get_details()
     metrics = run.get_metrics()
+    assert math.isnan(metrics.pop("odd"))
+    assert metrics.pop("matrix").endswith("/matrix")
+    assert {"matrix", "extra/main.py"} <= set(run.get_file_names()), run.get_file_names()
     assert metrics == {"accuracy": 0.75, "losses": [3.0, 2.0, 1.0], "point": {"x": 1, "y": 2.5}}, metrics
     assert run.get_tags()["from"] == "inside"
 

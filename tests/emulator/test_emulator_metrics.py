@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -52,6 +53,20 @@ def test_what_is_posted_is_listed_and_read(emulator, run):
     assert (full["name"], full["dataContainerId"]) == ("acc", f"dcid.{run}")
     assert [(row["step"], row["data"]) for row in full["value"]] == [(1, {"acc": 0.5}), (2, {"acc": 0.75})]
     assert full["value"][0]["createdUtc"] == moment
+
+
+@pytest.mark.parametrize(("written", "read"), [("NaN", "NaN"), ("Infinity", "Infinity"), ("-Infinity", "-Infinity")])
+def test_a_number_that_is_none_is_kept(emulator, run, written, read):
+    """`Run.log("x", float("nan"))` sends a word that JSON does not have; it is answered as text, by both services."""
+    body = json.dumps({"values": [_scalar("odd", float(written))]})
+    assert written in body
+    headers = {"Content-Type": "application/json"}
+    answer = emulator.call("POST", f"{METRIC}/{run}/batch", data=body, headers=headers)
+    assert (answer.status_code, answer.json()) == (200, {"errors": []})
+    assert _full(emulator, run, "odd").json()["value"][0]["data"] == {"odd": read}
+    old = json.dumps({"metricId": str(uuid.uuid4()), "name": "old", "cells": [{"old": float(written)}]})
+    assert emulator.call("POST", f"{OLD}/runs/{run}/metrics", data=old, headers=headers).status_code == 200
+    assert _full(emulator, run, "old").json()["value"][0]["data"] == {"old": read}
 
 
 def test_a_repeated_post_counts_once(emulator, run):

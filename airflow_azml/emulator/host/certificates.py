@@ -7,21 +7,27 @@ every start and names every host that the service's own clients would call.
 from __future__ import annotations
 
 import ipaddress
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import certifi
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from airflow_azml.emulator.http.addresses import BLOBS_INSIDE, INSIDE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 HOSTS = (
     "localhost",
     "*.localhost",
+    INSIDE,
+    BLOBS_INSIDE,
     "login.microsoftonline.com",
     "management.azure.com",
     "ml.azure.com",
@@ -62,6 +68,13 @@ def ensure_certificates(folder: Path, hosts: Iterable[str]) -> tuple[Path, Path]
     certificate_path.write_bytes(chain)
     _write_key(key_path, key)
     return certificate_path, key_path
+
+
+def write_bundle(path: Path, folder: Path) -> None:
+    """Write what a run trusts: the authorities that this process trusts, and the emulator's own."""
+    usual = Path(os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where())
+    present = usual.read_text() if usual.is_file() else ""
+    path.write_text(f"{present}\n{(folder / 'ca.pem').read_text()}")
 
 
 def _make_authority(path: Path, key_path: Path) -> None:

@@ -41,14 +41,18 @@ class Emulator:
     :param data: folder of its state; made when absent.
     :param pace: how long things take (`facts.PACES`).
     :param local_url: where processes of this machine reach the emulator over plain HTTP.
+    :param sdk_url: where Microsoft's SDKs in a run reach it over HTTPS, by a name; the same when absent.
     :param client_secret: what its application signs in with; by default the one that is kept with its state.
     """
 
-    def __init__(self, data: Path, pace: facts.Pace, local_url: str, client_secret: str = "") -> None:
+    def __init__(
+        self, data: Path, pace: facts.Pace, local_url: str, client_secret: str = "", sdk_url: str = ""
+    ) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.data = data.resolve()
         self.pace = pace = replace(pace)  # its own: it can be changed at run time
-        self.local_url = local_url
+        self.local_url, self.sdk_url = local_url, sdk_url or local_url
+        self.trusted = self.data / "trusted.pem"
         self.store = Store(self.data / "emulator.sqlite")
         self.identity = IdentityProvider(self.data, client_secret)
         self.throttle = Throttle()
@@ -102,6 +106,8 @@ class Emulator:
             registered=self.environment_versions,
             identity=self.identity,
             local_url=self.local_url,
+            sdk_url=self.sdk_url,
+            trusted=self.trusted,
             tick=self.pace.tick,
         )
 

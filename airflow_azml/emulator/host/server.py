@@ -11,9 +11,10 @@ import uvicorn
 
 from airflow_azml.emulator.control.throttle import PUBLISHED
 from airflow_azml.emulator.host.app import create_app
-from airflow_azml.emulator.host.certificates import ensure_certificates
+from airflow_azml.emulator.host.certificates import ensure_certificates, write_bundle
 from airflow_azml.emulator.host.connection import address_of
 from airflow_azml.emulator.host.emulator import Emulator
+from airflow_azml.emulator.http.addresses import INSIDE
 from airflow_azml.emulator.kernel.facts import PACES
 
 if TYPE_CHECKING:
@@ -49,12 +50,15 @@ def serve(
     """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each body that a client is refused for
     local_url = f"http://{address_of(host)}:{plain.getsockname()[1]}"
-    emulator = Emulator(data, PACES[speed], local_url, client_secret)
+    sdk_url = f"https://{INSIDE}:{tls.getsockname()[1]}" if tls else ""
+    emulator = Emulator(data, PACES[speed], local_url, client_secret, sdk_url)
     emulator.throttle.limit(PUBLISHED if throttle else {})
     app = create_app(emulator, known)
     servers = {_Server(_config(app, lifespan="on")): plain}
     if tls is not None:
-        servers[_Server(_config(app, lifespan="off", tls=ensure_certificates(emulator.data, known.names)))] = tls
+        certificates = ensure_certificates(emulator.data, known.names)
+        write_bundle(emulator.trusted, emulator.data)
+        servers[_Server(_config(app, lifespan="off", tls=certificates))] = tls
     for server in servers:
         app.state.chaos.watch(server.server_state.connections)
     asyncio.run(_run(servers))

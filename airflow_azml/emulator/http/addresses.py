@@ -2,6 +2,7 @@
 
 URLs lead back the way the caller came (`base_url`). A caller that came by one of Azure's own names is
 given Azure's names: there is a proxy in between that knows them all, and Microsoft's clients take some of them apart.
+A run comes by a name of its own, and is given a name of the storage account that these clients can take apart.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ LOGIN_ALIASES = (LOGIN, "login.windows.net", "login.microsoft.com", "sts.windows
 REGIONAL = f"{facts.LOCATION}.api.azureml.ms"
 BLOBS = f"{facts.STORAGE_ACCOUNT}.blob.core.windows.net"
 SCORING = f"{facts.LOCATION}.inference.ml.azure.com"
+INSIDE, BLOBS_INSIDE = "azureml.localhost", f"{facts.STORAGE_ACCOUNT}.blob.localhost"
 OF_AZURE = re.compile(
     r"login\.microsoftonline\.com|management\.azure\.com|ml\.azure\.com"
     r"|[\w-]+\.(?:api\.azureml\.ms|blob\.core\.windows\.net|[\w-]+\.inference\.ml\.azure\.com)",
@@ -47,6 +49,10 @@ def studio(base: str) -> str:
 
 def blobs(base: str) -> str:
     """Return the address of the storage account, by host or by path."""
+    scheme, _, host = base.partition("://")
+    name, colon, port = host.partition(":")
+    if name.casefold() == INSIDE:
+        return f"{scheme}://{BLOBS_INSIDE}{colon}{port}"
     return _at(BLOBS, base) or f"{base}/_blob/{facts.STORAGE_ACCOUNT}"
 
 

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from airflow_azml.emulator.http.faults import bad_request, unknown_member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 WORKSPACE_PATH = (
     "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices"
@@ -38,10 +38,13 @@ def router(prefix: str = "", dependencies: Sequence[params.Depends] = ()) -> API
     return APIRouter(prefix=prefix, dependencies=dependencies, route_class=AnyCaseRoute)
 
 
-def read_json(raw: bytes, what: str) -> Any:
-    """Parse JSON that can be stored and answered again; raise the 400 of the service otherwise."""
+def read_json(raw: bytes, what: str, constant: Callable[[str], Any] | None = None) -> Any:
+    """Parse JSON that can be stored and answered again; raise the 400 of the service otherwise.
+
+    :param constant: makes a value of `NaN`, `Infinity` or `-Infinity`, which JSON does not have.
+    """
     try:
-        value = json.loads(raw)
+        value = json.loads(raw, parse_constant=constant)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # NaN, 1e999 and half characters have no answer
     except (ValueError, RecursionError) as error:
         raise bad_request(f"{what} is not valid JSON: {error}", code="InvalidJson") from error

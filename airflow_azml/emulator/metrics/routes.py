@@ -10,7 +10,7 @@ from airflow_azml.emulator.http import faults, history_query, odata
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, bad_request
-from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonObject, pick, pick_text, router
+from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonObject, pick, pick_text, read_json, router
 from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel.store import Document
 from airflow_azml.emulator.metrics import engine
@@ -26,7 +26,16 @@ def _run(runs: Engine[Runs], request: Request) -> Document:
     return runs.get(request.path_params["run_id"], request.path_params.get("experiment"))
 
 
+async def _metric_body(request: Request) -> dict[str, Any]:
+    """Read a body in which numbers may be NaN or infinite, as the service does: they are kept as text."""
+    body = read_json(await request.body() or b"{}", "The request body", constant=str)
+    if not isinstance(body, dict):
+        raise bad_request("The request body must be a JSON object.", code="InvalidJson")
+    return body
+
+
 Run = Annotated[Document, Depends(_run)]
+MetricBody = Annotated[dict[str, Any], Depends(_metric_body)]
 
 
 @routes.post("/list")
@@ -57,7 +66,7 @@ def get_sample(metrics: Engine[Metrics], run: Run, body: JsonObject) -> dict[str
 
 
 @routes.post("/batch")
-def post_batch(metrics: Engine[Metrics], run: Run, body: JsonObject) -> dict[str, Any]:
+def post_batch(metrics: Engine[Metrics], run: Run, body: MetricBody) -> dict[str, Any]:
     """Take metrics; those that cannot be read are handed back with the reason."""
     errors = []
     for item in _values_of(body):
@@ -75,13 +84,13 @@ def wait_for_ingestion(run: Run) -> None:
 
 
 @history.post("/runs/{run_id}/metrics")
-def post_metric(metrics: Engine[Metrics], run: Run, body: JsonObject) -> None:
+def post_metric(metrics: Engine[Metrics], run: Run, body: MetricBody) -> None:
     """RunMetrics_Post."""
     metrics.add(run["runId"], [engine.read_2019(body)])
 
 
 @history.post("/runs/{run_id}/batch/metrics")
-def post_metrics(metrics: Engine[Metrics], run: Run, body: JsonObject) -> None:
+def post_metrics(metrics: Engine[Metrics], run: Run, body: MetricBody) -> None:
     """RunMetrics_BatchPost: all or none."""
     metrics.add(run["runId"], [engine.read_2019(item) for item in _values_of(body)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from airflow_azml.emulator.process.conda import Requirements
     from airflow_azml.emulator.runs.site import Site
 
+INSIDE = Path(__file__).with_name("inside")
+TRUST = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 TOKEN_LIFETIME = 30 * 24 * 3600  # seconds: as long as the service lets a run take
 
 
@@ -94,8 +97,11 @@ def _interpreter(environment: dict[str, Any]) -> Path:
     return Path(str(pick(environment, "python", "interpreterPath", default="python")))
 
 
-def variables_of(site: Site, run_id: str, experiment: str) -> dict[str, str]:
-    """Return the variables by which the SDKs inside the run find their run and the service."""
+def variables_of(site: Site, run_id: str, experiment: str, given: dict[str, str]) -> dict[str, str]:
+    """Return the variables by which the SDKs inside the run find their run and the service, and those of the run.
+
+    :param given: the run's own, which outweigh them.
+    """
     run = site.runs.get(run_id)
     issuer = f"{site.local_url}/{facts.TENANT}/"
     token = site.identity.sign(
@@ -114,12 +120,15 @@ def variables_of(site: Site, run_id: str, experiment: str) -> dict[str, str]:
         "AZUREML_ARM_PROJECT_NAME": experiment,
         "AZUREML_WORKSPACE_ID": facts.WORKSPACE_ID,
         "AZUREML_WORKSPACE_SCOPE": facts.WORKSPACE_PATH,
-        "AZUREML_SERVICE_ENDPOINT": site.local_url,
-        "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": site.local_url,
-        "AZUREML_DISCOVERY_SERVICE_ENDPOINT": f"{site.local_url}/discovery",
+        "AZUREML_SERVICE_ENDPOINT": site.sdk_url,
+        "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": site.sdk_url,
+        "AZUREML_DISCOVERY_SERVICE_ENDPOINT": f"{site.sdk_url}/discovery",
         "MLFLOW_TRACKING_URI": f"{site.local_url}/mlflow/v1.0{facts.WORKSPACE_PATH}",
         "MLFLOW_TRACKING_TOKEN": token,
         "MLFLOW_EXPERIMENT_NAME": experiment,
         "MLFLOW_EXPERIMENT_ID": run["experimentId"],
         "MLFLOW_RUN_ID": run_id,
+        **(dict.fromkeys(TRUST, str(site.trusted)) if site.trusted.exists() else {}),
+        **given,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(INSIDE), given.get("PYTHONPATH")])),
     }

@@ -26,6 +26,8 @@ class Site:
     :param registered: environments registered in the workspace.
     :param identity: signs the tokens of the runs.
     :param local_url: where a run reaches the emulator.
+    :param sdk_url: where Microsoft's SDKs in a run reach it.
+    :param trusted: file of the authorities that a run trusts.
     :param tick: seconds between two looks at a process.
     """
 
@@ -36,4 +38,6 @@ class Site:
     registered: Assets
     identity: IdentityProvider
     local_url: str
+    sdk_url: str
+    trusted: Path
     tick: float

@@ -141,8 +141,9 @@ class RunWorker:
         paths = self._deliver()
         python = self._python()
         self._check()
-        variables = base_environment(python) | environment.variables_of(self._site, self.run_id, self._experiment)
-        variables |= data.variables(paths) | self._spec.variables
+        given = data.variables(paths) | self._spec.variables
+        variables = environment.variables_of(self._site, self.run_id, self._experiment, given)
+        variables = base_environment(python) | variables
         group = self._attempt.start(self._command(python, paths), variables, self._log_file(STREAM))
         self._note(started=time.time())
         self._site.runs.advance(self.run_id, "Running")
