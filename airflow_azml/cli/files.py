@@ -1,4 +1,4 @@
-"""`airflow-azml files`: which files of a folder are uploaded, and why the others are not."""
+"""`airflow-azml files`: show which files of a folder are uploaded, and why others are not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the arguments of `files`."""
     command.add_argument("folder", metavar="FOLDER")
-    command.add_argument("--why", action="store_true", help="also what is left out, each with the rule that says so")
+    command.add_argument("--why", action="store_true", help="also show the excluded files, each with its rule")
     command.add_argument(
         "--deployment", action="store_true", help="as the code of a deployment: its outputs/ and logs/ are uploaded too"
     )
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
         found = select(options.folder, collected=() if options.deployment else COLLECTED)
         for file in found.files:
             print(f"{file.size:>13,}  {file.name}")
-        for entry in found.left_out if options.why else ():
+        for entry in found.excluded if options.why else ():
             print(f"{'-':>13}  {entry.name}  ({entry.why})")
         print(f"{len(found.files):,} files, {found.size:,} bytes", file=sys.stderr)
         check_limits(options.folder, found)

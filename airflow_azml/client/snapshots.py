@@ -39,7 +39,7 @@ class Snapshots(Service):
         """Upload a project folder and return the snapshot's id, for :meth:`Runs.start_snapshot`.
 
         :param entry_script: must be in the folder; limits and ignore files as for a run's folder.
-        :param collected: folders that the service collects a run's results from; they are left out.
+        :param collected: folders from which the service collects a run's results; they are excluded.
         """
         files = project_files(
             folder, entry_script=entry_script, max_bytes=max_bytes, max_files=max_files, collected=collected

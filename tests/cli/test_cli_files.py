@@ -29,7 +29,7 @@ def test_the_files_and_their_sizes(project, capsys):
     assert printed.err == "3 files, 1,245 bytes\n"
 
 
-def test_why_the_others_are_left_out(project, capsys):
+def test_why_the_others_are_excluded(project, capsys):
     """Each with the rule: file, line and text."""
     assert main(["files", str(project), "--why"]) == 0
     first, second = capsys.readouterr().out.splitlines()[3:]

@@ -511,6 +511,10 @@ def test_scoring_sends_the_key_not_the_token(client, requests_mock, secrets):
     assert requests_mock.last_request.headers["azureml-model-deployment"] == "blue"
     assert requests_mock.last_request.json() == {"x": 1}
     assert client.endpoints.score("ep1", {}) == "plain"
+    requests_mock.post(SCORE, content="blåbær".encode(), headers={"Content-Type": "text/plain"})
+    assert client.endpoints.score("ep1", {}) == "blåbær"
+    requests_mock.post(SCORE, content=b"\x89PNG", headers={"Content-Type": "image/png"})
+    assert client.endpoints.score("ep1", {}) == {"content_type": "image/png", "base64": "iVBORw=="}
     assert "azureml-model-deployment" not in requests_mock.last_request.headers
     assert {"key-1", "key-2"} <= set(secrets)
     assert "key-1" not in repr(client.endpoints.keys("ep1"))

@@ -40,7 +40,7 @@ class Bundle:
 
     :param folder: the project; its files stand at the zip's root.
     :param entry_script: see :func:`project_files`, as the limits.
-    :param collected: folders that the service collects a run's results from; they are left out.
+    :param collected: folders from which the service collects a run's results; they are excluded.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Which files of a project folder are uploaded.
 
-``.amlignore`` at the top of the folder, else ``.gitignore``, says what stays at home, with the files of that name in
-folders below: by git's own rules. What can never be meant is left out too, and what cannot be sent is an InputError.
+``.amlignore`` at the top of the folder excludes files, or ``.gitignore`` where there is none. Files of the same name in
+folders below count too. Their rules are git's. A folder that cannot be uploaded is an InputError.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ProjectFile:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Excluded:
     """A file or folder that is not uploaded.
 
     :param name: its path in the project; a folder's ends with a slash.
@@ -60,14 +60,14 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a project folder holds.
+    """The files of a project folder.
 
     :param files: those that are uploaded, sorted by name.
-    :param left_out: those that are not, sorted by name.
+    :param excluded: those that are not, sorted by name; of an excluded folder, only the folder itself.
     """
 
     files: tuple[ProjectFile, ...]
-    left_out: tuple[LeftOut, ...]
+    excluded: tuple[Excluded, ...]
 
     @property
     def size(self) -> int:
@@ -76,9 +76,9 @@ class Selection:
 
 
 def select(folder: str | Path, *, collected: Iterable[str] = ()) -> Selection:
-    """Return what of a folder is uploaded and what is left out, or raise InputError saying why that cannot be told.
+    """Return which files of a folder are uploaded and which are excluded; InputError when it cannot be read.
 
-    :param collected: paths of folders whose files the service collects: they are left out.
+    :param collected: paths of folders from which the service collects a run's results: they are excluded.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -87,7 +87,7 @@ def select(folder: str | Path, *, collected: Iterable[str] = ()) -> Selection:
     name = ".amlignore" if (root / ".amlignore").is_file() else ".gitignore"
     walk.enter(walk.root, "", IgnoreRules(name))
     files = sorted(walk.files, key=lambda file: (file.name.lower(), file.name))
-    return Selection(tuple(files), tuple(sorted(walk.left_out, key=lambda entry: entry.name)))
+    return Selection(tuple(files), tuple(sorted(walk.excluded, key=lambda entry: entry.name)))
 
 
 def project_files(
@@ -103,10 +103,10 @@ def project_files(
     :param entry_script: must be among them; a path relative to the folder.
     :param max_bytes: size of all files together at most.
     :param max_files: number of files at most.
-    :param collected: see :func:`select`; the log says that they are left out.
+    :param collected: see :func:`select`; the log says that they are excluded.
     """
     selection = select(folder, collected=collected)
-    for entry in selection.left_out:
+    for entry in selection.excluded:
         if entry.why == _WHY_COLLECTED:
             log.warning("%s of %s is not uploaded: %s", entry.name, folder, entry.why)
     check_limits(folder, selection, max_bytes, max_files)
@@ -125,7 +125,7 @@ class _Walk:
     root: Path
     collected: frozenset[str]
     files: list[ProjectFile] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
+    excluded: list[Excluded] = field(default_factory=list)
 
     def enter(self, folder: Path, path: str, rules: IgnoreRules) -> None:
         """Look at what is in a folder.
@@ -142,7 +142,7 @@ class _Walk:
     def _look(self, entry: Path, name: str, rules: IgnoreRules) -> None:
         is_folder = entry.is_dir()
         if why := self._why_not(entry, name, rules, is_folder=is_folder):
-            self.left_out.append(LeftOut(_printable(name) + "/" * is_folder, why))
+            self.excluded.append(Excluded(_printable(name) + "/" * is_folder, why))
             return
         self._check(entry, name)
         if is_folder:
@@ -152,7 +152,7 @@ class _Walk:
             self.files.append(ProjectFile(name, entry, status.st_size, bool(status.st_mode & 0o100)))
 
     def _why_not(self, entry: Path, name: str, rules: IgnoreRules, *, is_folder: bool) -> str:
-        """Return the rule by which an entry is left out; empty when it is not."""
+        """Return the rule that excludes an entry; empty when there is none."""
         if entry.name in _NEVER:
             return "is never uploaded"
         if is_folder and name in self.collected:
@@ -208,7 +208,7 @@ def _check_entry(script: str, selection: Selection) -> None:
     if path in names:
         return
     above = [f"{parent}/" for parent in PurePosixPath(path).parents]
-    why = next((entry.why for entry in selection.left_out if entry.name in {path, *above}), "")
+    why = next((entry.why for entry in selection.excluded if entry.name in {path, *above}), "")
     if why:
         raise InputError("script", script, f"is not uploaded: {why}")
     base = PurePosixPath(script).name

@@ -184,11 +184,11 @@ class Transport:
         return token
 
     def secret(self, value: str | None) -> None:
-        """Tell whoever masks secrets about one that has just come to be known."""
+        """Report a secret that has just become known, so that it is masked in logs."""
         self._secrets.tell(value)
 
     def signed(self, url: str) -> str:
-        """Return a signed URL unchanged, having told about its signature."""
+        """Report the signature of a URL, and return the URL unchanged."""
         self._secrets.tell_signature(url)
         return url
 

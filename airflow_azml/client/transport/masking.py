@@ -1,4 +1,4 @@
-"""Report secrets to whoever masks them in logs, the moment they become known."""
+"""Report secrets as soon as they are known, so that the caller can mask them in logs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ minute for a thousand. Signatures expire, and whatever this package prints has b
 
 
 class Secrets:
-    """Tells about each secret once: telling Airflow costs a call to the supervisor.
+    """Reports each secret once, because reporting one to Airflow costs a call to the supervisor.
 
-    :param tell: is told; None when nobody wants to know.
+    :param tell: is called with each secret; None when nobody masks them.
     """
 
     def __init__(self, tell: Callable[[str], None] | None) -> None:
@@ -26,13 +26,13 @@ class Secrets:
         self._signatures = 0
 
     def tell(self, value: str | None) -> None:
-        """Tell about a secret."""
+        """Report a secret."""
         if value and self._tell and value not in self._told:
             self._told.add(value)
             self._tell(value)
 
     def tell_signature(self, url: str) -> None:
-        """Tell about the signature of a URL, unless there have been very many."""
+        """Report the signature of a URL, unless very many have been reported."""
         for signature in signatures_of(url):
             if signature not in self._told and self._signatures < _MOST_SIGNATURES:
                 self._signatures += 1

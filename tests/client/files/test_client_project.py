@@ -114,10 +114,10 @@ def test_a_file_name_that_is_not_utf8_is_named_unless_it_is_ignored(project):
         project_files(project)
     (project / ".amlignore").write_text("*.txt\n")
     assert "train.py" in names(project)
-    assert [entry.name for entry in select(project).left_out] == ["caf\\xe9.txt"]
+    assert [entry.name for entry in select(project).excluded] == ["caf\\xe9.txt"]
 
 
-def test_what_the_service_collects_is_left_out_and_said(project, caplog):
+def test_what_the_service_collects_is_excluded_and_said(project, caplog):
     """Results of an earlier run on this machine would be registered as those of the run: folders at the top only."""
     caplog.set_level(logging.WARNING, logger="airflow_azml")
     for name in ("outputs/model.pkl", "logs/a.txt", "pkg/outputs/x.py", "watched/deep/x.txt"):
@@ -131,12 +131,12 @@ def test_what_the_service_collects_is_left_out_and_said(project, caplog):
         assert [file.name for file in bundle.files] == [*kept, "watched/deep/x.txt"]
 
 
-def test_why_a_file_is_left_out(project):
+def test_why_a_file_is_excluded(project):
     """Each file or folder with its rule: file, line and text, or what is never uploaded."""
     (project / ".gitignore").write_text("# data\n*.csv\npkg/\n")
     (project / "__pycache__").mkdir()
     os.mkfifo(project / "pipe")
-    assert {entry.name: entry.why for entry in select(project, collected=COLLECTED).left_out} == {
+    assert {entry.name: entry.why for entry in select(project, collected=COLLECTED).excluded} == {
         "__pycache__/": "is never uploaded",
         "data.csv": ".gitignore:2: *.csv",
         "pipe": "is no regular file",
@@ -144,7 +144,7 @@ def test_why_a_file_is_left_out(project):
     }
 
 
-def test_an_entry_script_that_is_left_out_is_told_by_which_rule(project):
+def test_an_entry_script_that_is_excluded_is_told_by_which_rule(project):
     """Not only that it is not there."""
     (project / ".amlignore").write_text("train.py\npkg/\n")
     with pytest.raises(InputError, match=r"is not uploaded: \.amlignore:1: train\.py"):
