@@ -85,9 +85,9 @@ class AzureMLSetOnlineTrafficOperator(AzureMLWaitingOperator):
 class AzureMLScoreOperator(AzureMLBaseOperator):
     """Send a request to an endpoint and return the model's answer.
 
-    API: `POST {scoring_uri}`. Returns `endpoint_name`, `answer` and `studio_url`. The answer is JSON, text, or for binary
-    data `{"content_type": ..., "base64": ...}`. Raises ServiceError, with the last lines of the deployments' logs, when
-    the model fails.
+    API: `POST {scoring_uri}`. Returns `endpoint_name`, `answer` and `studio_url`. The answer is JSON or text; binary
+    data is `{"content_type": ..., "base64": ...}`. Raises ServiceError, with the last lines of the deployments' logs,
+    when the model fails.
 
     :param endpoint_name: the endpoint.
     :param data: what the model takes, as JSON.
