@@ -19,11 +19,13 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow_azml import facts
 from airflow_azml.client.lifecycle import Policy, Target, Verdict, Watch
 from airflow_azml.client.logs import LogFollower
-from airflow_azml.client.targets import cancel, look
+from airflow_azml.client.targets import look
 from airflow_azml.client.transport.errors import AzureMLError, to_event
 from airflow_azml.client.transport.plain_json import storable
 from airflow_azml.hooks.azureml import AzureMLHook
+from airflow_azml.triggers.cancelling import cancel
 from airflow_azml.triggers.hub import Hub
+from airflow_azml.triggers.patience import BUDGET, REREAD, Queueing, patient
 from airflow_azml.triggers.run_log import KEPT_EVERY, RunLog
 from airflow_azml.triggers.threads import in_thread
 from airflow_azml.triggers.xcom import TaskXCom
@@ -99,12 +101,15 @@ class AzureMLTrigger(BaseTrigger):
         """
         settled = time.monotonic() + SETTLES * _worker_heartbeat()
         try:
-            client, watch, run_log = await client_of(self.azureml_conn_id), self._watch(), self._run_log()
-            with Hub.of(client, self.target).watching(self.target, self.poll_interval, run_log) as waiter:
-                decision = None
-                while decision is None or decision.verdict is Verdict.CONTINUE:
-                    await waiter.woken(watch.left())
-                    decision = await _decision(client, watch, waiter)
+            watch, run_log, decision = self._watch(), self._run_log(), None
+            queueing, newer = Queueing(self.target, self.started), await _first_client(self.azureml_conn_id)
+            while decision is None or decision.verdict is Verdict.CONTINUE:
+                client = newer
+                with Hub.of(client, self.target).watching(self.target, self.poll_interval, run_log) as waiter:
+                    while newer is client and (decision is None or decision.verdict is Verdict.CONTINUE):
+                        await waiter.woken(min(watch.left(), queueing.left(decision)))
+                        decision = await _decision(client, watch, waiter, queueing, decision)
+                        newer = await _newer(self.azureml_conn_id, client, waiter)
             event = await self._event(client, decision, run_log.position if run_log else None)
         except AzureMLError as error:
             event = TriggerEvent(storable({"target": self.target.as_json(), "error": to_event(error)}))
@@ -118,7 +123,7 @@ class AzureMLTrigger(BaseTrigger):
         """Cancel the target: a user has marked or cleared the task while it was deferred."""
         if self.cancel_on_kill:
             client = await client_of(self.azureml_conn_id)
-            await in_thread(partial(cancel, client, self.target), _cancelling)
+            await in_thread(partial(cancel, client, self.target, "its task was stopped", log), _cancelling)
 
     def _watch(self) -> Watch:
         policy = _policy(self.poll_interval, self.timeout, self.queue_timeout, self.run_timeout)
@@ -144,7 +149,7 @@ class AzureMLTrigger(BaseTrigger):
     async def _cancelled(self, client: AzureMLClient, decision: Decision) -> Decision:
         """Cancel what has run out of time from here: a worker may be long in coming, and only reports it."""
         try:
-            seen = await in_thread(partial(cancel, client, self.target), _cancelling)
+            seen = await in_thread(partial(cancel, client, self.target, "its time is over", log), _cancelling)
         except AzureMLError as error:
             log.warning("%s: not cancelled by the trigger: %s", self.target, error)
             return decision  # the worker tries again, and says why when it fails
@@ -164,10 +169,45 @@ _ARGUMENTS = (
 )  # fmt: skip
 
 
-async def _decision(client: AzureMLClient, watch: Watch, waiter: Waiter) -> Decision:
-    news = waiter.take()
-    # At the deadline one more look: a run that has just ended has not timed out.
-    return watch.judge(news) if news else await in_thread(partial(watch.step, partial(look, client)))
+async def _decision(
+    client: AzureMLClient, watch: Watch, waiter: Waiter, queueing: Queueing, last: Decision | None
+) -> Decision | None:
+    """Return what follows from the news, or from a limit that has passed; the last decision when there is neither."""
+    if news := waiter.take():
+        return watch.judge(news)
+    if watch.left() <= 0:  # one more look: a run that has just ended has not timed out
+        return await in_thread(partial(watch.step, partial(patient, partial(look, client))))
+    if last and (line := queueing.line(last.observation)):
+        _tell(line)
+    return last
+
+
+async def _first_client(azureml_conn_id: str) -> AzureMLClient:
+    """Return the connection's client. One that is being edited, and lacks a field, is read again and again."""
+    until = time.monotonic() + BUDGET
+    while True:
+        try:
+            return await client_of(azureml_conn_id)
+        except AzureMLError as error:
+            if time.monotonic() >= until:
+                raise
+            log.warning("the connection cannot be used now: %s", error)
+            await asyncio.sleep(REREAD)
+
+
+async def _newer(azureml_conn_id: str, client: AzureMLClient, waiter: Waiter) -> AzureMLClient:
+    """After a refusal, return the client of the connection as it is now: another one, if its secret was replaced."""
+    if not waiter.refused:
+        return client
+    waiter.refused = False
+    try:
+        newer = await client_of(azureml_conn_id)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the connection now: the wait goes on
+        log.warning("the connection could not be read again: %s", error)
+        return client
+    if newer is not client:
+        log.info("the connection has changed: the wait goes on with its new settings")
+    return newer
 
 
 @cache

@@ -26,6 +26,7 @@ from weakref import WeakKeyDictionary
 from airflow_azml.client.lifecycle import Kind, Phase
 from airflow_azml.client.targets import look_at_all
 from airflow_azml.client.transport.errors import AzureMLError
+from airflow_azml.triggers.patience import REFUSALS, REREAD, may_pass
 from airflow_azml.triggers.threads import in_thread
 
 if TYPE_CHECKING:
@@ -56,16 +57,20 @@ class Waiter:
     :param target: what it waits for.
     :param interval: seconds between two looks that it asks for.
     :param run_log: its log, to be shown in the task's while it runs.
+
+    `refused` is True from a refusal (401, 403) on until somebody sets it to False: the connection has to be read again.
     """
 
-    __slots__ = ("_answered", "_hub", "_news", "_told", "_woken", "interval", "run_log", "target")
+    __slots__ = ("_answered", "_asks", "_hub", "_news", "_told", "_woken", "interval", "refused", "run_log", "target")
 
     def __init__(self, hub: Hub, target: Target, interval: float, run_log: RunLog | None) -> None:
         self.target = target
         self.interval = interval
         self.run_log = run_log
         self._hub = hub
+        self.refused = False
         self._answered = time.monotonic()
+        self._asks = -math.inf
         self._told: Observation | None = None
         self._news: News | None = None
         self._woken: asyncio.Future[None] | None = None
@@ -81,7 +86,7 @@ class Waiter:
         """Return what is done as soon as there is news, or the seconds are over; they may be infinite."""
         loop = asyncio.get_running_loop()
         self._woken = woken = loop.create_future()
-        if self._news is not None:
+        if self._news is not None or self.refused:
             woken.set_result(None)
         elif seconds != math.inf:
             timer = loop.call_later(max(seconds, 0.0), _finish, woken)
@@ -99,7 +104,8 @@ class Waiter:
         """Wake the trigger if this is news to it; say whether it was."""
         now = time.monotonic()
         if isinstance(news, AzureMLError):
-            if not news.permanent and now - self._answered < self._hub.unreachable_timeout:
+            if now - self._answered < self._hub.unreachable_timeout:
+                self._refuse(news, now)
                 return False
         else:
             self._answered = now
@@ -108,6 +114,13 @@ class Waiter:
             self._told = news
         self.wake(news)
         return True
+
+    def _refuse(self, error: AzureMLError, now: float) -> None:
+        """Wake the trigger, now and then, to read its connection again."""
+        if isinstance(error, REFUSALS) and now - self._asks >= REREAD:
+            self._asks, self.refused = now, True
+            if self._woken:
+                _finish(self._woken)
 
     def wake(self, news: News) -> None:
         """Wake the trigger in any case."""
@@ -201,7 +214,7 @@ class Hub:
     async def _ask(self, targets: list[Target]) -> float:
         """Ask for the targets, tell their waiters; return the seconds that the service wants to be left alone."""
         seen = await in_thread(partial(look_at_all, self._client, targets))
-        errors = [news for news in seen.values() if isinstance(news, AzureMLError)]
+        errors = [may_pass(news) for news in seen.values() if isinstance(news, AzureMLError)]
         if errors:
             log.warning("no usable answer for %d of %d targets: %s", len(errors), len(targets), errors[0])
         await self._pass_on(seen)

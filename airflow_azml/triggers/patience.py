@@ -6,6 +6,7 @@ until the budget for unusable answers is spent: a secret may have been replaced,
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,14 @@ from airflow_azml.client.transport.errors import AuthenticationError, AzureMLErr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_azml.client.lifecycle import Observation, Target
+    from airflow_azml.client.lifecycle import Decision, Observation, Target
 
 REFUSALS = (AuthenticationError, PermissionDeniedError, InputError)
 """After these the connection is read again: an InputError names what the connection lacks, for it is being edited."""
+BUDGET = 1800.0
+"""Seconds without any usable answer after which a trigger gives up."""
+REREAD = 30.0
+"""Seconds between two times that a trigger reads its connection again."""
 FIRST, LONGEST = 60.0, 3600.0  # seconds between two signs of life
 
 
@@ -54,9 +59,10 @@ class Queueing:
         while self._next < time.time():  # another process has said it until now
             self._advance()
 
-    def left(self) -> float:
-        """Return the seconds until the next sign of life."""
-        return max(self._next - time.time(), 0.0)
+    def left(self, last: Decision | None) -> float:
+        """Return the seconds until the next sign of life; they are infinite for something that is not queued."""
+        queued = last and last.observation.phase == "pending"
+        return max(self._next - time.time(), 0.0) if queued else math.inf
 
     def line(self, seen: Observation) -> str | None:
         """Return what to say now about something that was last seen so; None when nothing is due."""

@@ -150,9 +150,9 @@ def test_a_failed_run_is_explained_by_reason_page_and_log(client, requests_mock)
     assert isinstance(error, OperationFailedError)
     assert (error.request_id, error.cause) == ("42", Cause.USER)
     said = str(error)
-    first = "run r1 failed: Failed: ScriptFailed: exit code 1 [request id 42]"
+    first = "run r1 failed: Failed: ScriptFailed: exit code 1"
     assert said.startswith(f"{first}\nSee https://ml.azure.com/runs/r1?wsid=")
-    assert said.endswith("line 199")
+    assert said.endswith("line 199\nRequest id: 42")
     assert f"Last {LOG_LINES} lines of its log:\nline 150\n" in said
 
 

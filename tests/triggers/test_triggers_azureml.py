@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import threading
 import time
+from functools import partialmethod
 from importlib import import_module
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_azml.client import targets
-from airflow_azml.client.lifecycle import Goal, Kind, Target
+from airflow_azml.client.lifecycle import Goal, Kind, Observation, Phase, Target
+from airflow_azml.client.transport.errors import AuthenticationError
 from airflow_azml.operators.run import AzureMLStartRunOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
-from airflow_azml.triggers import azureml
+from airflow_azml.triggers import azureml, patience
 from airflow_azml.triggers.azureml import AzureMLTrigger
 
 ENDS = "print('done')"
@@ -130,17 +132,80 @@ def test_a_user_who_marks_the_deferred_task_cancels_the_run_unless_it_is_detache
     assert status(emulator, target) == "Canceled"
 
 
-def test_a_permanent_error_fires_an_event_that_fails_the_task_at_once(airflow, emulator, started, monkeypatch):
-    """A connection that became wrong while the task was deferred is said in the task's log, and not retried."""
+def test_a_secret_that_is_replaced_while_the_trigger_waits_ends_no_wait(
+    airflow, emulator, started, monkeypatch, caplog
+):
+    """The first client is refused; the connection is read again, and the wait goes on with its new secret."""
+    caplog.set_level("INFO")
+    target = started("import time\ntime.sleep(2)")
+    deferred = airflow.run(AzureMLWaitForRunSensor, run_id=target.name, deferrable=True, poke_interval=0.2, retries=3)
+    assert deferred.state == "deferred"
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection(password="wrong"))
+    real = azureml.client_of
+
+    async def client_of(conn_id):
+        client = await real(conn_id)
+        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection())
+        return client
+
+    monkeypatch.setattr(azureml, "client_of", client_of)
+    event = airflow.trigger_event(deferred)
+    assert event["decision"]["verdict"] == "done"
+    assert "the connection has changed" in caplog.text
+    assert airflow.resume(deferred, event).result["status"] == "Completed"
+
+
+def test_a_connection_that_is_being_edited_ends_no_wait(emulator, started, monkeypatch):
+    """A triggerer that starts in that moment reads it again until it is whole."""
+    target = started(ENDS)
+    monkeypatch.setattr(azureml, "REREAD", 0.1)
+    monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection(workspace_name=""))
+
+    async def wait():
+        waiting = asyncio.create_task(event_of(trigger(target)))
+        await asyncio.sleep(0.5)
+        monkeypatch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection())
+        return await waiting
+
+    assert asyncio.run(wait())["decision"]["verdict"] == "done"
+
+
+def test_a_refusal_that_stays_fails_the_task_but_not_for_good(airflow, emulator, started, monkeypatch):
+    """When the budget is spent the task ends, and a retry finds the run again."""
     target = started(SLEEPS)
-    deferred = airflow.run(AzureMLWaitForRunSensor, run_id=target.name, deferrable=True, retries=3)
+    deferred = airflow.run(AzureMLWaitForRunSensor, run_id=target.name, deferrable=True, poke_interval=0.2, retries=3)
     with monkeypatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_AZUREML_DEFAULT", emulator.connection(password="wrong"))
+        patch.setattr(azureml.Hub, "__init__", partialmethod(azureml.Hub.__init__, unreachable_timeout=1.0))
         event = airflow.trigger_event(deferred)
     outcome = airflow.resume(deferred, event)
-    assert (outcome.state, type(outcome.error)) == ("failed", AirflowFailException)
+    assert (outcome.state, type(outcome.error)) == ("up_for_retry", AuthenticationError)
     assert "AADSTS7000215" in str(outcome.error)
     asyncio.run(trigger(target, cancel_on_kill=True).on_kill())
+
+
+def test_a_stopped_task_says_that_its_run_was_cancelled(started, caplog):
+    """One line in the deferred task's log: what was cancelled, how it was seen, and after how long."""
+    caplog.set_level("INFO")
+    target = started(SLEEPS)
+    asyncio.run(trigger(target, cancel_on_kill=True).on_kill())
+    (line,) = (one.message for one in caplog.records if "cancelled" in one.message)
+    assert re.fullmatch(rf"run {target.name}: its task was stopped; cancelled, seen Canceled after \d+ s", line)
+
+
+def test_a_queued_run_gives_signs_of_life_at_growing_intervals(monkeypatch):
+    """After one minute, three, seven, ...: with what it waits for; a run that runs says nothing."""
+    now = [1000.0]
+    monkeypatch.setattr(patience.time, "time", lambda: now[0])
+    queueing = patience.Queueing(Target(Kind.RUN, "r"), 1000.0)
+    queued = Observation(Phase.PENDING, "Queued", "Waiting for nodes of cpu.")
+    said = []
+    for now[0] in range(1000, 2000, 10):
+        line = queueing.line(queued)
+        said += [line] if line else []
+    assert said[0] == "run r: still Queued after 60 s: Waiting for nodes of cpu."
+    assert [re.search(r"after (\d+)", line)[1] for line in said] == ["60", "180", "420", "900"]
+    assert queueing.line(Observation(Phase.ACTIVE, "Running")) is None
 
 
 def test_an_outage_of_the_service_is_waited_out(started, emulator, until):

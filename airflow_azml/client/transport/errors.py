@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-_STOPS = (".", "!", "?", ":", ";", "]")
-"""What may stand before a remedy; the bracket is that of the request id."""
+_STOPS = (".", "!", "?", ":", ";")
+"""What may stand before a remedy."""
 
 
 class AzureMLError(Exception):
@@ -84,12 +84,9 @@ class AzureMLError(Exception):
         reason = ": ".join(part for part in (self.code, self.message) if part) or "no reason given"
         status = f" (HTTP {self.status_code})" if self.status_code else ""
         said = f"{self.operation} failed{status}: {reason}" if self.operation else f"{reason}{status}"
-        if self.request_id:  # before the lines of a log, if there are any
-            first, end, rest = said.partition("\n")
-            said = f"{first} [request id {self.request_id}]{end}{rest}"
-        if not self.remedy:
-            return said
-        return f"{said}{'' if said.rstrip().endswith(_STOPS) else '.'} {self.remedy}"
+        if self.remedy:
+            said = f"{said}{'' if said.rstrip().endswith(_STOPS) else '.'} {self.remedy}"
+        return f"{said}\nRequest id: {self.request_id}" if self.request_id else said
 
 
 class AuthenticationError(AzureMLError):

@@ -177,14 +177,13 @@ def test_too_many_requests_may_name_the_wait_in_words(headers, message, seconds)
 
 
 def test_an_error_is_one_readable_sentence():
-    """Operation, status, code, message, request id and remedy are all there."""
+    """Operation, status, code, message and remedy are all there; the request id has a line of its own."""
     error = error_from(
         operation="create compute", status=403, headers={"x-ms-request-id": "r1"},
         body='{"error":{"code":"AuthorizationFailed","message":"no"}}', url="https://x/?sig=secret",
     )  # fmt: skip
-    assert str(error).startswith(
-        "create compute failed (HTTP 403): AuthorizationFailed: no [request id r1] The service principal"
-    )
+    assert str(error).startswith("create compute failed (HTTP 403): AuthorizationFailed: no. The service principal")
+    assert str(error).endswith("\nRequest id: r1")
     assert "AzureML Data Scientist" in str(error)
     assert error.url == "https://x/?sig=***"
 
