@@ -75,17 +75,16 @@ def test_a_refusal_while_a_worker_waits_is_waited_out(start, project, monkeypatc
     real, failures = Runs.get, [error, error]
 
     def get(self, *arguments, **more):
-        if self.started and failures:
+        if started and failures:
             raise failures.pop()
         return real(self, *arguments, **more)
 
     def begin(self, *arguments, **more):
         run_id = real_start(self, *arguments, **more)
-        self.started = True
+        started.append(run_id)
         return run_id
 
-    real_start = Runs.start
-    monkeypatch.setattr(Runs, "started", False, raising=False)
+    real_start, started = Runs.start, []
     monkeypatch.setattr(Runs, "start", begin)
     monkeypatch.setattr(Runs, "get", get)
     assert start(project("import time\ntime.sleep(1)")).result["status"] == "Completed"
