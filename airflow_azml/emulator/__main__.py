@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from airflow_azml.emulator.host.claims import ClaimError, listen, only_one
+from airflow_azml.emulator.host.request_log import RequestLog
 
 SHORTEST_SECRET = 16  # characters
 
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trust-forwarded", action="store_true", default=os.environ.get("AZUREML_EMULATOR_TRUST_FORWARDED") == "1",
         help="believe X-Forwarded-Host and X-Forwarded-Proto: only behind a proxy that sets them",
     )  # fmt: skip
+    parser.add_argument(
+        "--request-log", type=Path, metavar="FILE", help="write a line for every request; `-` is the standard error"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,21 +54,26 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from airflow_azml.emulator.host.connection import connection_line  # noqa: PLC0415 - `--help` answers without FastAPI
+    from airflow_azml.emulator.control.throttle import PUBLISHED  # noqa: PLC0415 - `--help` answers without FastAPI
+    from airflow_azml.emulator.host.connection import address_of, connection_line  # noqa: PLC0415 - likewise
+    from airflow_azml.emulator.host.emulator import Emulator  # noqa: PLC0415 - likewise
     from airflow_azml.emulator.host.known_hosts import KnownHosts  # noqa: PLC0415 - likewise
     from airflow_azml.emulator.host.server import serve  # noqa: PLC0415 - likewise
+    from airflow_azml.emulator.http.addresses import INSIDE  # noqa: PLC0415 - likewise
+    from airflow_azml.emulator.kernel.facts import PACES  # noqa: PLC0415 - likewise
 
-    with ExitStack() as claims:
+    with RequestLog(options.request_log) as requests, ExitStack() as claims:
         claims.enter_context(only_one(options.data))
         plain = claims.enter_context(listen(options.host, options.port, "--port"))
         tls = options.tls_port and claims.enter_context(listen(options.host, options.tls_port, "--tls-port"))
         line = connection_line(options.host, options.port, options.tls_port, options.data, options.secret)
         print(line, flush=True)
         known = KnownHosts.of_server(options.host, options.allow_host, trust_forwarded=options.trust_forwarded)
-        serve(
-            options.host, plain, options.data, tls or None, known,
-            client_secret=options.secret, speed=options.speed, throttle=options.throttle,
-        )  # fmt: skip
+        local_url = f"http://{address_of(options.host)}:{options.port}"
+        sdk_url = f"https://{INSIDE}:{options.tls_port}" if tls else ""
+        emulator = Emulator(options.data, PACES[options.speed], local_url, options.secret, sdk_url)
+        emulator.throttle.limit(PUBLISHED if options.throttle else {})
+        serve(emulator, known, requests, plain, tls or None)
 
 
 def _port(text: str) -> int:

@@ -107,7 +107,7 @@ def test_unknown_operation_is_a_404(emulator, word):
         ("PUT", WORKSPACE),
         ("POST", "/nowhere"),
         ("DELETE", "/history/v9"),
-        ("GET", "/"),
+        ("PUT", "/"),
     ],
 )
 def test_what_is_not_implemented_says_so_by_name(emulator, method, path):
@@ -168,3 +168,12 @@ def test_regional_services_look_at_no_version(emulator):
     """The article sends 2019-11-01 there, the v2 SDK `v1.0`, the v1 SDK nothing: all is well."""
     for query in ({"api-version": "2019-11-01"}, {"api-version": "v1.0"}, {"api-version": "banana"}, {}):
         assert emulator.call("GET", f"/history/v1.0{WORKSPACE}/experiments", params=query).status_code == 200
+
+
+def test_a_filter_of_groups_is_read(emulator):
+    """Groups are filtered by tags, of which the one group has none; any other filter is refused, never ignored."""
+    groups = f"{SUBSCRIPTION}/resourceGroups"
+    for wanted in ("tagName eq 'a'", "tagName eq 'a' and tagValue eq 'b'"):
+        assert get(emulator, groups, **{"$filter": wanted}).json()["value"] == []
+    answer = get(emulator, groups, **{"$filter": "name eq 'local'"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "InvalidFilterInQueryString")

@@ -48,6 +48,58 @@ def test_environments_list_their_versions_newest_first(emulator):
     assert "many" in [one["name"] for one in emulator.arm("GET", "/environments").json()["value"]]
 
 
+@pytest.mark.parametrize("path", ["/environments", "/environments/e/versions", "/models", "/models/m/versions"])
+def test_a_view_that_does_not_exist_is_refused(emulator, path):
+    """`listViewType` has three values, in any case; a typing error does not show everything."""
+    for view in ("ActiveOnly", "archivedonly", "ALL"):
+        assert emulator.arm("GET", path, params={"listViewType": view}).status_code == 200
+    answer = emulator.arm("GET", path, params={"listViewType": "Archived"})
+    assert (answer.status_code, answer.json()["error"]["target"]) == (400, "listViewType")
+    assert "ActiveOnly, ArchivedOnly, All" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("collection", "properties"),
+    [("environments", {"image": "python"}), ("codes", {"codeUri": "azureml://datastores/workspaceblobstore/paths/x"})],
+)
+def test_assets_are_deleted_by_version_and_by_name(emulator, collection, properties):
+    """A version goes alone, a name with all its versions; what is not there is 204."""
+    name = f"/{collection}/gone"
+    for version in ("1", "2", "3"):
+        body = {"properties": properties}
+        assert emulator.arm("PUT", f"{name}/versions/{version}", json=body).status_code == 201
+    assert [emulator.arm("DELETE", f"{name}/versions/2").status_code for _ in range(2)] == [200, 204]
+    assert emulator.arm("GET", f"{name}/versions/2").status_code == 404
+    assert "gone" in [one["name"] for one in emulator.arm("GET", f"/{collection}").json()["value"]]
+    assert [emulator.arm("DELETE", name).status_code for _ in range(2)] == [200, 204]
+    assert emulator.arm("GET", name).status_code == 404
+    assert "gone" not in [one["name"] for one in emulator.arm("GET", f"/{collection}").json()["value"]]
+
+
+def test_archived_environments_are_listed_as_asked(emulator):
+    """An environment whose versions are all archived is in the list of archived ones only."""
+    emulator.arm("PUT", "/environments/old/versions/1", json={"properties": {"image": "x", "isArchived": True}})
+
+    def listed(view):
+        return "old" in [
+            one["name"] for one in emulator.arm("GET", "/environments", params={"listViewType": view}).json()["value"]
+        ]
+
+    assert [listed(view) for view in ("ActiveOnly", "ArchivedOnly", "All")] == [False, True, True]
+
+
+def test_what_a_deployment_is_made_of_is_not_deleted(serving):
+    """Environment, code and model of a deployment are refused by naming it, version by version and as a whole."""
+    serving.endpoint("keeps")
+    serving.deploy("keeps", "blue", "def init(): pass\ndef run(data): return 1")
+    spec = serving.emulator.arm("GET", "/onlineEndpoints/keeps/deployments/blue").json()["properties"]
+    for asset in (spec["environmentId"], spec["codeConfiguration"]["codeId"]):
+        for path in (asset, asset.rpartition("/versions/")[0]):
+            answer = serving.emulator.call("DELETE", path, params={"api-version": "2023-10-01"})
+            assert (answer.status_code, "keeps/blue" in answer.json()["error"]["message"]) == (409, True)
+        assert serving.emulator.call("GET", asset, params={"api-version": "2023-10-01"}).ok
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [

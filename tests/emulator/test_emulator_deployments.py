@@ -299,6 +299,23 @@ def test_refuses_what_it_cannot_deploy(serving, name, change, status, words):
     assert serving.emulator.arm("GET", "/onlineEndpoints/refusing/deployments").json()["value"] == []
 
 
+def test_a_patch_of_a_deployment_leaves_its_process_alone(serving, until):
+    """Tags and sku change, and the very process that served goes on serving."""
+    serving.endpoint("patching", traffic=None)
+    serving.deploy("patching", "blue", "import os\ndef init(): pass\ndef run(data): return os.getpid()")
+    serving.endpoint("patching", traffic={"blue": 100})
+    path, process = "/onlineEndpoints/patching/deployments/blue", serving.score("patching", {}).json()
+    answer = serving.emulator.arm("PATCH", path, json={"tags": {"a": "b"}, "sku": {"capacity": 2}})
+    assert (answer.status_code, answer.json()) == (202, None)
+    until(lambda: serving.emulator.call("GET", answer.headers["Location"]).status_code == 204)
+    after = serving.emulator.arm("GET", path).json()
+    assert (after["tags"], after["sku"]["capacity"]) == ({"a": "b"}, 2)
+    assert after["properties"]["provisioningState"] == "Succeeded"
+    assert serving.score("patching", {}).json() == process
+    assert serving.emulator.arm("PATCH", path, json={"properties": {}}).status_code == 400
+    assert serving.emulator.arm("PATCH", f"{path}x", json={}).status_code == 404
+
+
 def test_a_deployment_needs_its_endpoint(serving):
     """Everything below an absent endpoint is 404, but deleting, which is 204."""
     assert serving.begin("nowhere", "blue", ONE).status_code == 404

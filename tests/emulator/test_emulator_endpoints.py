@@ -53,6 +53,26 @@ def test_an_endpoint_has_no_scoring_uri_before_it_is_created(emulator, until):
     assert "born" in [endpoint["name"] for endpoint in emulator.arm("GET", "/onlineEndpoints").json()["value"]]
 
 
+def test_a_patch_changes_tags_and_identity_only(emulator, create, until):
+    """Tags are merged, a null removes one; traffic, keys and mode stay. Other members are refused."""
+    before = create("patched", "Key")
+    path = "/onlineEndpoints/patched"
+    emulator.arm("PUT", path, json={**body(), "tags": {"a": "1", "b": "2"}})
+    until(lambda: emulator.arm("GET", path).json()["properties"]["provisioningState"] == "Succeeded")
+    keys = emulator.arm("POST", f"{path}/listKeys").json()
+    answer = emulator.arm("PATCH", path, json={"tags": {"a": None, "c": "3"}, "identity": {"type": "None"}})
+    assert (answer.status_code, answer.json()) == (202, None)
+    assert "/mfeOperationResults/" in answer.headers["Location"]
+    until(lambda: emulator.call("GET", answer.headers["Location"]).status_code == 204)
+    after = emulator.arm("GET", path).json()
+    assert (after["tags"], after["identity"]["type"]) == ({"b": "2", "c": "3"}, "None")
+    assert after["properties"]["scoringUri"] == before["properties"]["scoringUri"]
+    assert emulator.arm("POST", f"{path}/listKeys").json() == keys
+    for wrong in ({"properties": {"traffic": {}}}, {"tags": {"a": 1}}, {"location": "eastus"}):
+        assert emulator.arm("PATCH", path, json=wrong).status_code == 400
+    assert emulator.arm("PATCH", "/onlineEndpoints/absent", json={}).status_code == 404
+
+
 @pytest.fixture
 def slow(tmp_path):
     """Endpoints alone, in which every change takes an hour."""

@@ -110,6 +110,28 @@ def test_addresses_follow_the_callers_host(client, finished):
     assert details["logFiles"]["user_logs/std_log.txt"].startswith("http://azureml.localhost:443/_blob/")
 
 
+def test_a_run_is_not_changed_under_another_id(client, finished):
+    """A PATCH whose body names another run than its path is refused, in every scope, and changes neither."""
+    for scope in (f"/experiments/{client.experiment}", ""):
+        body = {"runId": "another", "tags": {"mine": "no"}}
+        answer = client.emulator.call("PATCH", f"{HISTORY}{scope}/runs/{finished}", json=body)
+        assert (answer.status_code, answer.json()["error"]["target"]) == (400, "runId")
+    assert "mine" not in client.get(finished)["tags"]
+    assert client.emulator.call("GET", f"{HISTORY}/runs/another").status_code == 404
+    same = {"runId": finished, "tags": {"mine": "yes"}}
+    assert call(client, "PATCH", f"/runs/{finished}", json=same)["tags"]["mine"] == "yes"
+
+
+@pytest.mark.parametrize("query", [{"filter": "Colour eq red"}, {"filter": "Label/k eq v"}, {"orderBy": "Colour desc"}])
+@pytest.mark.parametrize("path", ["/runs:query", "/experiments/exp/runs:query", "/experiments:query"])
+def test_a_field_that_no_row_has_is_refused(client, finished, path, query):
+    """A typing error in a filter or an order is a 400 that lists the fields, not an empty list."""
+    assert finished
+    answer = client.emulator.call("POST", HISTORY + path, json=query)
+    assert (answer.status_code, answer.json()["error"]["innerError"]["code"]) == (400, "InvalidFilter")
+    assert "experimentId" in answer.json()["error"]["message"]
+
+
 def test_runs_are_counted_by_status(client):
     """Every status that azureml-core knows has its number; an unknown experiment is a 404."""
     for number, status in enumerate(("Running", "Completed", "Completed")):

@@ -215,6 +215,20 @@ def test_a_deployed_model_has_its_files_and_is_not_deleted(emulator, serving, fo
     assert emulator.arm("GET", "/models/deployed/versions/1").status_code == 200
 
 
+def test_a_model_is_deleted_with_all_its_versions(emulator, serving, folder):
+    """The name and every version go, unless a deployment uses one; what is not there is 204."""
+    for version in ("1", "2"):
+        _put(emulator, "whole", version, folder)
+    serving.endpoint("models-whole")
+    serving.deploy("models-whole", "blue", SCRIPT, model=emulator.arm("GET", "/models/whole/versions/2").json()["id"])
+    assert emulator.arm("DELETE", "/models/whole").status_code == 412
+    assert emulator.arm("GET", "/models/whole/versions/1").status_code == 200
+    _put(emulator, "free", "1", folder)
+    assert [emulator.arm("DELETE", "/models/free").status_code for _ in range(2)] == [200, 204]
+    assert emulator.arm("GET", "/models/free").status_code == 404
+    assert emulator.arm("GET", "/models/free/versions").json()["value"] == []
+
+
 def test_the_files_of_a_model_are_read_with_a_signature(emulator, folder):
     """The URI in the answer leads a client with the datastore's key to the bytes."""
     uri = _put(emulator, "bytes", "1", folder).json()["properties"]["modelUri"]

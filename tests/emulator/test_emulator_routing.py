@@ -87,8 +87,32 @@ def test_every_answer_can_be_correlated(emulator):
         headers = emulator.arm("GET", path, headers=chosen).headers
         assert (headers["x-ms-client-request-id"], headers["x-ms-correlation-request-id"]) == (client, correlation)
         assert headers["x-ms-request-id"] in headers["x-ms-routing-request-id"]
-        assert headers["x-request-time"]
-        assert headers["x-ms-ratelimit-remaining-subscription-reads"]
+        assert float(headers["x-request-time"]) >= 0
+
+
+def test_every_plane_has_the_headers_of_the_service(emulator):
+    """Rate limits and routing are Resource Manager's; all but blob storage tell their time and whether it went well."""
+
+    def names(answer):
+        return {name.lower() for name in answer.headers if name.lower().startswith(("x-ms-", "x-request"))}
+
+    everywhere = {"x-ms-request-id", "x-ms-client-request-id"}
+    regional = {*everywhere, "x-ms-response-type", "x-request-time"}
+    arm = {*regional, "x-ms-correlation-request-id", "x-ms-routing-request-id"}
+    assert names(emulator.arm("GET")) == {*arm, "x-ms-ratelimit-remaining-subscription-reads"}
+    assert {*arm, "x-ms-ratelimit-remaining-subscription-writes"} <= names(
+        emulator.arm("PUT", "/computes/headers", json=CLUSTER)
+    )
+    gone = emulator.arm("DELETE", "/computes/none", params={"underlyingResourceAction": "Delete"})
+    assert names(gone) == {*arm, "x-ms-ratelimit-remaining-subscription-deletes"}
+    for answer, kind in (
+        (emulator.regional("GET", "history/v1.0", "/experiments"), "standard"),
+        (emulator.regional("GET", "history/v1.0", "/runs/none"), "error"),
+        (requests.get(f"{emulator.url}/discovery", timeout=10), "standard"),
+    ):
+        assert (names(answer), answer.headers["x-ms-response-type"]) == (regional, kind)
+    blob = requests.get(f"{emulator.url}/_blob/azuremllocal/none/none", timeout=10)
+    assert names(blob) == {*everywhere, "x-ms-error-code"}
 
 
 @pytest.mark.parametrize(

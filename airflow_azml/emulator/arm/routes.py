@@ -5,6 +5,7 @@ The discovery service and the list of the cloud's endpoints answer without a tok
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi.responses import JSONResponse, Response
@@ -12,15 +13,16 @@ from fastapi.responses import JSONResponse, Response
 from airflow_azml.emulator.arm import bodies
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
-from airflow_azml.emulator.http.faults import Fault, not_found
+from airflow_azml.emulator.http.faults import Fault, bad_request, not_found
 from airflow_azml.emulator.http.paging import Paged
-from airflow_azml.emulator.http.wire import WORKSPACE_PATH, router
+from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, router
 from airflow_azml.emulator.identity.access import ARM
 from airflow_azml.emulator.kernel.operations import Operations
 
 open_routes = router()
 routes = router(dependencies=ARM)
 PROVIDER = "/providers/Microsoft.MachineLearningServices"
+TAG_FILTER = re.compile(r"tagName eq '[^']*'( and tagValue eq '[^']*')?", re.IGNORECASE)
 OPERATIONS = "/subscriptions/{subscription}" + PROVIDER + "/locations/{location}"
 
 
@@ -50,8 +52,13 @@ def get_subscription() -> dict[str, Any]:
 
 
 @routes.get("/subscriptions/{subscription}/resourceGroups")
-def list_groups(pager: Paged) -> dict[str, Any]:
-    """Resource Groups - List."""
+def list_groups(pager: Paged, query: FoldedQuery) -> dict[str, Any]:
+    """Resource Groups - List; a filter asks for a tag, and the one group has none."""
+    if wanted := query.get("$filter"):
+        if not TAG_FILTER.fullmatch(wanted.strip()):
+            message = f"Invalid $filter '{wanted}' specified in the query string."
+            raise bad_request(message, code="InvalidFilterInQueryString", target="$filter")
+        return pager.page([])
     return pager.page([bodies.resource_group()])
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
-from fastapi import Query
 from fastapi.responses import JSONResponse, Response
 
-from airflow_azml.emulator.assets.versioned import Codes, Environments
+from airflow_azml.emulator.assets.versioned import Assets, Codes, Environments
+from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
+from airflow_azml.emulator.http import arm_resources
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
 from airflow_azml.emulator.http.paging import Paged
-from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonObject, pick_text, router
+from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick_text, router
 from airflow_azml.emulator.identity.access import ARM
 from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.kernel.store import Document
 from airflow_azml.emulator.storage.blobs import BlobStore
 
 routes = router(WORKSPACE_PATH, ARM)
@@ -56,6 +59,30 @@ def put_code(codes: Engine[Codes], name: str, version: str, body: JsonObject) ->
     return JSONResponse(codes.render(code), 201 if new else 200)
 
 
+@routes.get("/codes")
+def list_code_containers(codes: Engine[Codes], pager: Paged) -> dict[str, Any]:
+    """Code Containers - List."""
+    return pager.page([codes.render_container(name) for name in codes.names()])
+
+
+@routes.get("/codes/{name}")
+def get_code_container(codes: Engine[Codes], name: str) -> dict[str, Any]:
+    """Code Containers - Get."""
+    return codes.render_container(name)
+
+
+@routes.delete("/codes/{name}")
+def delete_code_container(codes: Engine[Codes], deployments: Engine[OnlineDeployments], name: str) -> Response:
+    """Code Containers - Delete, with all versions."""
+    return _delete(codes, codes.versions(name), deployments)
+
+
+@routes.delete("/codes/{name}/versions/{version}")
+def delete_code(codes: Engine[Codes], deployments: Engine[OnlineDeployments], name: str, version: str) -> Response:
+    """Code Versions - Delete."""
+    return _delete(codes, [codes.find(name, version)], deployments)
+
+
 @routes.get("/codes/{name}/versions/{version}")
 def get_code(codes: Engine[Codes], name: str, version: str) -> dict[str, Any]:
     """Code Versions - Get."""
@@ -63,10 +90,11 @@ def get_code(codes: Engine[Codes], name: str, version: str) -> dict[str, Any]:
 
 
 @routes.get("/environments")
-def list_environments(environments: Engine[Environments], pager: Paged) -> dict[str, Any]:
+def list_environments(environments: Engine[Environments], pager: Paged, query: FoldedQuery) -> dict[str, Any]:
     """Environment Containers - List."""
-    names = sorted({environment["name"].casefold() for environment in environments.versions()})
-    return pager.page([environments.render_container(name) for name in names])
+    shown = arm_resources.in_view(query)
+    containers = [environments.render_container(name) for name in environments.names()]
+    return pager.page([container for container in containers if container["properties"]["isArchived"] in shown])
 
 
 @routes.get("/environments/{name}")
@@ -77,12 +105,11 @@ def get_environment_container(environments: Engine[Environments], name: str) -> 
 
 @routes.get("/environments/{name}/versions")
 def list_environment_versions(
-    environments: Engine[Environments], pager: Paged, name: str, view: str = Query("ActiveOnly", alias="listViewType")
+    environments: Engine[Environments], pager: Paged, name: str, query: FoldedQuery
 ) -> dict[str, Any]:
     """Environment Versions - List, the newest first."""
-    archived = {"activeonly": {False}, "archivedonly": {True}}.get(view.casefold(), {True, False})
-    found = environments.versions(name)
-    return pager.page([environments.render(one) for one in found if one["spec"]["isArchived"] in archived])
+    shown, found = arm_resources.in_view(query), environments.versions(name)
+    return pager.page([environments.render(one) for one in found if one["spec"]["isArchived"] in shown])
 
 
 @routes.put("/environments/{name}/versions/{version}")
@@ -96,6 +123,27 @@ def put_environment(environments: Engine[Environments], name: str, version: str,
 def get_environment(environments: Engine[Environments], name: str, version: str) -> dict[str, Any]:
     """Environment Versions - Get."""
     return environments.render(environments.get(name, version))
+
+
+@routes.delete("/environments/{name}")
+def delete_environment_container(
+    environments: Engine[Environments], deployments: Engine[OnlineDeployments], name: str
+) -> Response:
+    """Environment Containers - Delete, with all versions."""
+    return _delete(environments, environments.versions(name), deployments)
+
+
+@routes.delete("/environments/{name}/versions/{version}")
+def delete_environment(
+    environments: Engine[Environments], deployments: Engine[OnlineDeployments], name: str, version: str
+) -> Response:
+    """Environment Versions - Delete."""
+    return _delete(environments, [environments.find(name, version)], deployments)
+
+
+def _delete(assets: Assets, versions: Iterable[Document | None], deployments: OnlineDeployments) -> Response:
+    deleted = assets.delete([version for version in versions if version], deployments.using)
+    return Response(status_code=200 if deleted else 204)
 
 
 def _has_hash(code: dict[str, Any], wanted: str) -> bool:

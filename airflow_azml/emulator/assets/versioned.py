@@ -16,9 +16,11 @@ from airflow_azml.emulator.http.wire import known_members, pick_object, pick_tex
 from airflow_azml.emulator.storage import datastores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from airflow_azml.emulator.kernel.store import Document, Store
+
+    Users = Callable[[str, str, str], Sequence[str]]
 
 NAME = re.compile(r"[a-zA-Z0-9][\w-]{0,254}", re.ASCII)  # the specification's
 VERSION = re.compile(r"[a-zA-Z0-9][\w.-]{0,254}", re.ASCII)
@@ -69,7 +71,7 @@ class Assets:
 
     def get(self, name: str, version: str) -> Document:
         """Return a version; the 404 of the service when there is none."""
-        asset = self._store.get(self.kind.collection, f"{name}/{version}")
+        asset = self.find(name, version)
         if asset is None:
             raise faults.not_found(self.kind.noun, f"{name}:{version}")
         return asset
@@ -82,6 +84,29 @@ class Assets:
         """Return the versions of a name, or of all names, the newest first."""
         assets = self._store.all(self.kind.collection, f"{name}/" if name else "")
         return sorted(assets, key=lambda asset: str(asset["created"]), reverse=True)
+
+    def names(self) -> list[str]:
+        """Return every name that has a version, folded."""
+        return sorted({str(asset["name"]).casefold() for asset in self.versions()})
+
+    def delete(self, versions: Sequence[Document], users: Users) -> bool:
+        """Delete versions, all or none; tell whether there were any.
+
+        A deployment is built of its assets again when the emulator restarts: they cannot go before it.
+
+        :param users: returns the deployments that use a version of a collection.
+        """
+        for asset in versions:
+            if used_by := ", ".join(sorted(users(self.kind.collection, asset["name"], asset["version"]))):
+                message = (
+                    f"{self.kind.noun} {asset['name']}:{asset['version']} is used by {used_by}. Delete these first."
+                )
+                raise faults.conflict("UserError", message)
+        return all(self._store.delete(self.kind.collection, _key(asset)) for asset in versions) and bool(versions)
+
+    def find(self, name: str, version: str) -> Document | None:
+        """Return a version, or None."""
+        return self._store.get(self.kind.collection, f"{name}/{version}")
 
     def render(self, asset: Document) -> dict[str, Any]:
         """Render a version."""
@@ -122,6 +147,10 @@ class Assets:
         spec |= {member: pick_object(given, member) for member in ("properties", "tags")}
         kind.check(spec)
         return {**spec, "provisioningState": "Succeeded"}
+
+
+def _key(asset: Document) -> str:
+    return f"{asset['name']}/{asset['version']}"
 
 
 def code_location(spec: dict[str, Any]) -> tuple[str, str]:

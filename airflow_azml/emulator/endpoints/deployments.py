@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.emulator.endpoints import deployment_bodies
 from airflow_azml.emulator.endpoints.engine import DEPLOYMENT, SUPERSEDED
 from airflow_azml.emulator.http import arm_resources, faults
+from airflow_azml.emulator.http.wire import known_members, pick_object
 from airflow_azml.emulator.kernel.store import AbsentError
 from airflow_azml.emulator.kernel.ticker import Ticker
 
@@ -91,6 +92,19 @@ class OnlineDeployments:
             self._begin(deployment, "Updating" if deployment["served"] else "Creating")
             return deployment, False
 
+    def patch(self, endpoint: str, name: str, body: dict[str, Any]) -> Document:
+        """Change tags and sku; what serves goes on serving."""
+        given = known_members(body, "PartialMinimalTrackedResourceWithSku", ("tags", "sku"))
+        self.get(endpoint, name)
+        with self._store.change(DEPLOYMENT, f"{endpoint}/{name}") as deployment:
+            if deployment["state"] == "Deleting":
+                raise faults.conflict("Conflict", f"Deployment '{name}' is being deleted.")
+            deployment["tags"] = arm_resources.merge_tags(deployment["tags"], pick_object(given, "tags"))
+            deployment["sku"] = {**deployment["sku"], **pick_object(given, "sku")}
+            deployment["modified"] = arm_resources.now()
+            self._begin(deployment, "Updating" if deployment["served"] else "Creating")
+            return deployment
+
     def delete(self, endpoint: str, name: str) -> Document | None:
         """Begin to delete a deployment without traffic; None when there is none."""
         share = self._endpoints.traffic_of(endpoint, name)
@@ -119,10 +133,10 @@ class OnlineDeployments:
         finally:
             self._requests[key] -= taken
 
-    def using(self, model_name: str, version: str) -> Sequence[str]:
-        """Return the deployments, as endpoint/deployment, that serve a version of a model."""
-        wanted = (model_name.casefold(), version.casefold())
-        return [_key(deployment) for deployment in self._store.all(DEPLOYMENT) if wanted in _models(deployment)]
+    def using(self, collection: str, name: str, version: str) -> Sequence[str]:
+        """Return the deployments, as endpoint/deployment, made of a version of a model, environment or code."""
+        wanted = (collection, name.casefold(), version.casefold())
+        return [_key(deployment) for deployment in self._store.all(DEPLOYMENT) if wanted in _assets(deployment)]
 
     # The life of a deployment.
 
@@ -162,6 +176,8 @@ class OnlineDeployments:
             return
         if deployment["state"] == "Deleting":
             self._finish_removal(deployment)
+        elif change and served and served["revision"] == deployment["revision"]:
+            self._finish(key, change, served, None)  # nothing has changed of what serves
         elif change:
             self._launch(deployment, deployment["revision"], deployment["spec"])
         elif served and self._fleet.port(key) is None and self._retry_at.get(key, 0) < time.time():
@@ -203,7 +219,14 @@ def _key(deployment: Document) -> str:
     return f"{deployment['endpoint']}/{deployment['name']}".casefold()
 
 
-def _models(deployment: Document) -> set[tuple[str, str]]:
-    specs = [deployment["spec"], (deployment["served"] or deployment)["spec"]]
-    models = [arm_resources.parse_reference(spec["model"], "models") for spec in specs if spec["model"]]
-    return {(name.casefold(), version.casefold()) for name, version in models}
+def _assets(deployment: Document) -> set[tuple[str, str, str]]:
+    """Return collection, name and version of everything that the present and the serving revision were made of."""
+    found = set()
+    for spec in (deployment["spec"], (deployment["served"] or deployment)["spec"]):
+        references = {"models": spec["model"], "environments": spec["environmentId"]}
+        references["codes"] = spec["codeConfiguration"]["codeId"]
+        for collection, reference in references.items():
+            if reference:
+                name, version = arm_resources.parse_reference(reference, collection)
+                found.add((collection, name.casefold(), version.casefold()))
+    return found

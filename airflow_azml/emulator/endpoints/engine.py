@@ -86,6 +86,17 @@ class OnlineEndpoints:
             self._begin(endpoint, "Creating" if endpoint["state"] == "Creating" else "Updating")
             return endpoint, False
 
+    def patch(self, name: str, body: dict[str, Any]) -> Document:
+        """Change tags and identity; everything else stays as it is."""
+        given = known_members(body, "PartialMinimalTrackedResourceWithIdentity", ("tags", "identity"))
+        self.get(name)
+        with self._changing(name) as endpoint:
+            endpoint["tags"] = arm_resources.merge_tags(endpoint["tags"], pick_object(given, "tags"))
+            endpoint["identityType"] = pick_text(given, "identity", "type", default=endpoint["identityType"])
+            endpoint["modified"] = arm_resources.now()
+            self._begin(endpoint, "Creating" if endpoint["state"] == "Creating" else "Updating")
+            return endpoint
+
     def delete(self, name: str) -> Document | None:
         """Begin to delete the endpoint and its deployments; None when there is no such endpoint."""
         try:

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from airflow_azml.emulator.control.chaos import Chaos, FaultInjection
 from airflow_azml.emulator.host import answers
 from airflow_azml.emulator.host.envoy import Envoy
+from airflow_azml.emulator.host.request_log import RequestLog
 from airflow_azml.emulator.host.route_table import ROUTERS
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from airflow_azml.emulator.host.known_hosts import KnownHosts
 
 
-def create_app(emulator: Emulator, hosts: KnownHosts) -> FastAPI:
+def create_app(emulator: Emulator, hosts: KnownHosts, requests: RequestLog | None = None) -> FastAPI:
     """Build the application over an emulator; its lifespan starts and stops the emulator.
 
     :param hosts: the hosts that it answers for.
+    :param requests: where requests are noted; nowhere by default.
     """
 
     @asynccontextmanager
@@ -42,7 +44,7 @@ def create_app(emulator: Emulator, hosts: KnownHosts) -> FastAPI:
     app.state.engines = emulator.engines
     app.state.chaos = Chaos()
     app.add_middleware(FaultInjection, chaos=app.state.chaos, answer=answers.answer)
-    app.add_middleware(Envoy, hosts=hosts)
+    app.add_middleware(Envoy, hosts=hosts, requests=requests or RequestLog(None))
     answers.register(app)
     for routes in ROUTERS:
         app.include_router(routes)

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
+from airflow_azml.emulator.control.throttle import PUBLISHED
 from airflow_azml.emulator.host import answers
-from airflow_azml.emulator.http.faults import Fault
+from airflow_azml.emulator.http.faults import Fault, plane_of
+from airflow_azml.emulator.identity.access import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from airflow_azml.emulator.host.known_hosts import KnownHosts
+    from airflow_azml.emulator.host.request_log import RequestLog
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger(__name__)
+ERROR = 400
 BLOB_HOST = re.compile(r"^(?P<account>[a-z0-9]+)\.blob\.")
 BLOB_PATH = re.compile(r"(?P<container>/+_blob/+[^/]+/+[^/]+)(?P<name>/.*)?", re.DOTALL | re.IGNORECASE)
 SCORING_HOST = re.compile(r"^(?P<endpoint>[a-z][a-z0-9-]*)\.[a-z0-9-]+\.inference\.")
@@ -39,27 +45,27 @@ class Envoy:
     """The middleware.
 
     :param hosts: the hosts that the emulator answers for.
+    :param requests: where requests are noted.
     """
 
-    def __init__(self, app: Application, hosts: KnownHosts) -> None:
-        self._app, self._hosts = app, hosts
+    def __init__(self, app: Application, hosts: KnownHosts, requests: RequestLog) -> None:
+        self._app, self._hosts, self._requests = app, hosts, requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on to the routes, and their answer back."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request_id = str(uuid.uuid4())
-        state, started = scope.setdefault("state", {}), False
-        state["request_id"] = request_id
+        began, status, state = time.perf_counter(), None, scope.setdefault("state", {})
+        request_id = state["request_id"] = str(uuid.uuid4())
+        target = scope["path"] + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
 
         async def signed(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
-                left = state.get("left") or ("reads", 249)
-                message["headers"] = [*message["headers"], *_service_headers(request_id, headers, *left)]
+                status = message["status"]
+                signature = service_headers(scope, status, time.perf_counter() - began)
+                message["headers"] = [*message["headers"], *signature]
             await send(message)
 
         try:
@@ -71,9 +77,11 @@ class Envoy:
         except Exception as error:  # a mistake of ours is answered, too, with the id under which it is logged
             if not isinstance(error, Fault):
                 log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
-            if started:
+            if status is not None:
                 raise
             await answers.answer(Request(scope), error)(scope, receive, signed)
+        finally:
+            self._requests.note(request_id, scope["method"], target, status, time.perf_counter() - began)
 
 
 def canonical_path(path: str, host: str) -> str:
@@ -92,14 +100,22 @@ def canonical_path(path: str, host: str) -> str:
     return path.rstrip("/") or "/"
 
 
-def _service_headers(request_id: str, headers: dict[str, str], kind: str, left: int) -> list[tuple[bytes, bytes]]:
-    client_request_id = headers.get("x-ms-client-request-id")
+def service_headers(scope: Scope, status: int, seconds: float) -> list[tuple[bytes, bytes]]:
+    """Return the headers that the service adds to every answer of the plane that was asked."""
+    given, state = Headers(scope=scope), scope["state"]
+    request_id: str = state["request_id"]
     signed = {
         "x-ms-request-id": request_id,
-        "x-ms-correlation-request-id": headers.get("x-ms-correlation-request-id", request_id),
-        "x-ms-routing-request-id": f"LOCAL:{datetime.now(UTC):%Y%m%dT%H%M%SZ}:{request_id}",
-        "x-ms-client-request-id": client_request_id or request_id,
-        "x-request-time": "0.001",
-        f"x-ms-ratelimit-remaining-subscription-{kind}": str(left),
+        "x-ms-client-request-id": given.get("x-ms-client-request-id", request_id),
     }
+    plane = plane_of(scope["path"])
+    if plane != "blob":
+        signed["x-ms-response-type"] = "error" if status >= ERROR else "standard"
+        signed["x-request-time"] = f"{seconds:.3f}"
+    if plane == "arm":
+        kind = kind_of(scope["method"])
+        left = state.get("left", PUBLISHED[kind].bucket - 1)
+        signed["x-ms-correlation-request-id"] = given.get("x-ms-correlation-request-id", request_id)
+        signed["x-ms-routing-request-id"] = f"LOCAL:{datetime.now(UTC):%Y%m%dT%H%M%SZ}:{request_id}"
+        signed[f"x-ms-ratelimit-remaining-subscription-{kind}"] = str(left)
     return [(name.encode(), value.encode("latin-1")) for name, value in signed.items()]

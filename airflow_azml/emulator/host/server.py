@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from airflow_azml.emulator.control.throttle import PUBLISHED
 from airflow_azml.emulator.host.app import create_app
 from airflow_azml.emulator.host.certificates import ensure_certificates, write_bundle
-from airflow_azml.emulator.host.connection import address_of
-from airflow_azml.emulator.host.emulator import Emulator
-from airflow_azml.emulator.http.addresses import INSIDE
-from airflow_azml.emulator.kernel.facts import PACES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,37 +18,21 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from airflow_azml.emulator.host.emulator import Emulator
     from airflow_azml.emulator.host.known_hosts import KnownHosts
+    from airflow_azml.emulator.host.request_log import RequestLog
 
 
-def serve(
-    host: str,
-    plain: Socket,
-    data: Path,
-    tls: Socket | None,
-    known: KnownHosts,
-    *,
-    client_secret: str,
-    speed: str,
-    throttle: bool,
-) -> None:
+def serve(emulator: Emulator, known: KnownHosts, requests: RequestLog, plain: Socket, tls: Socket | None) -> None:
     """Serve until SIGINT or SIGTERM.
 
-    :param host: address that the sockets are bound to.
-    :param plain: where to serve plain HTTP.
-    :param data: folder of the state.
-    :param tls: where to serve HTTPS; nowhere when absent.
     :param known: the hosts that it answers for; they stand in the certificate.
-    :param client_secret: see `Emulator`.
-    :param speed: `fast` or `real`.
-    :param throttle: refuse what exceeds Azure's request limits.
+    :param requests: where requests are noted.
+    :param plain: where to serve plain HTTP.
+    :param tls: where to serve HTTPS; nowhere when absent.
     """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each body that a client is refused for
-    local_url = f"http://{address_of(host)}:{plain.getsockname()[1]}"
-    sdk_url = f"https://{INSIDE}:{tls.getsockname()[1]}" if tls else ""
-    emulator = Emulator(data, PACES[speed], local_url, client_secret, sdk_url)
-    emulator.throttle.limit(PUBLISHED if throttle else {})
-    app = create_app(emulator, known)
+    app = create_app(emulator, known, requests)
     servers = {_Server(_config(app, lifespan="on")): plain}
     if tls is not None:
         certificates = ensure_certificates(emulator.data, known.names)

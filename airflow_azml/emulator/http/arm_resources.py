@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FULL_REFERENCE = re.compile(r"(?:azureml:)?/.*/(?P<collection>\w+)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)")
 SHORT_REFERENCE = re.compile(r"azureml:(?P<name>[^:/]+):(?P<version>[^:/]+)")
+VIEW_NAMES = ("ActiveOnly", "ArchivedOnly", "All")
+VIEWS = dict(zip(map(str.casefold, VIEW_NAMES), map(frozenset, ({False}, {True}, {False, True})), strict=True))
 PROXY = ("id", "name", "type", "properties", "systemData")
 TRACKED = (*PROXY, "location", "tags", "identity", "kind", "sku")
 
@@ -48,6 +50,23 @@ def render(path: str, document: Document, properties: dict[str, Any], **members:
         },
         "properties": properties,
     }
+
+
+def in_view(query: dict[str, str]) -> frozenset[bool]:
+    """Return the values of `isArchived` that a list's `listViewType` shows; refuse a view that does not exist."""
+    view = query.get("listviewtype", "ActiveOnly")
+    if view.casefold() not in VIEWS:
+        raise bad_request(f"'{view}' is not a list view type: {', '.join(VIEW_NAMES)}.", target="listViewType")
+    return VIEWS[view.casefold()]
+
+
+def merge_tags(present: dict[str, str], given: dict[str, Any]) -> dict[str, str]:
+    """Return the tags as a PATCH changes them: those it names are set, a null removes one, all others stay."""
+    for name, value in given.items():
+        if not isinstance(value, str | None):
+            raise bad_request(f"'tags': the value of '{name}' must be a string or null.", target="tags")
+    merged = {**present, **given}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def parse_reference(reference: str, collection: str) -> tuple[str, str]:

@@ -39,13 +39,15 @@ class Query:
     top: int | None
     token: str
 
-    def select(self, rows: list[Document], key: str) -> tuple[list[Document], str]:
+    def select(self, rows: list[Document], key: str, fields: tuple[str, ...]) -> tuple[list[Document], str]:
         """Return a page of the rows, and the token of the next one (empty after the last).
 
         :param key: the member that tells one row from another.
+        :param fields: the members that rows can have; no other can be filtered or ordered by.
         """
+        odata.check_field(self.field, fields, "orderBy")
         if self.filter:
-            accepted = odata.parse(self.filter)
+            accepted = odata.parse(self.filter, fields)
             rows = [row for row in rows if accepted(row)]
         places = sorted(
             ((self._place(row, key), row) for row in rows), key=lambda pair: pair[0], reverse=self.descending

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import re
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http.faults import bad_request
@@ -38,9 +39,25 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 MAX_TOKENS, MAX_DEPTH = 20_000, 100
 
 
-def parse(text: str) -> Predicate:
-    """Turn a filter into a predicate; raise the 400 of the service when it cannot be read."""
-    return _Parser(_tokens(text)).filter()
+def parse(text: str, fields: tuple[str, ...]) -> Predicate:
+    """Turn a filter into a predicate; raise the 400 of the service when it cannot be read.
+
+    :param fields: the members that can be asked for.
+    """
+    return _Parser(_tokens(text), fields).filter()
+
+
+def check_field(field: str, fields: tuple[str, ...], target: str) -> None:
+    """Raise the 400 of the service unless rows have the field, in any case; `Tags/k` is a field of `tags`."""
+    name = field.partition("/")[0].casefold()
+    if name not in _folded(fields):
+        message = f"There is no field '{field}': they are {', '.join(fields)}."
+        raise bad_request(message, code="InvalidFilter", target=target)
+
+
+@cache
+def _folded(fields: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(str.casefold, fields))
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -63,8 +80,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 class _Parser:
     """Recursive descent over the tokens: or, and, parentheses, comparison."""
 
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
-        self._tokens, self._at, self._depth = tokens, 0, 0
+    def __init__(self, tokens: list[tuple[str, str]], fields: tuple[str, ...]) -> None:
+        self._tokens, self._fields, self._at, self._depth = tokens, fields, 0, 0
 
     def filter(self) -> Predicate:
         found = self._any()
@@ -103,6 +120,7 @@ class _Parser:
         compare = COMPARISONS.get(name.casefold())
         if compare is None:
             raise _unreadable(f"'{name}' is none of {', '.join(COMPARISONS)}")
+        check_field(field, self._fields, "filter")
         wanted = None if kind == "bare" and literal.casefold() == "null" else literal
         return _Comparison(field, compare, wanted)
 

@@ -15,7 +15,12 @@ from airflow_azml.emulator.http.wire import FoldedQuery
 from airflow_azml.emulator.identity.provider import IdentityProvider
 from airflow_azml.emulator.kernel import facts
 
-KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}  # of requests, as Resource Manager counts them
+KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
+
+
+def kind_of(method: str) -> str:
+    """Return what Resource Manager counts a request as."""
+    return KINDS.get(method, "writes")
 
 
 def _caller_of(services: tuple[str, ...]) -> Any:
@@ -32,11 +37,10 @@ def _caller_of(services: tuple[str, ...]) -> Any:
 async def _admitted(request: Request, throttle: Engine[Throttle]) -> None:
     """Count the request, where requests are limited."""
     arm = plane_of(request.scope["path"]) == "arm"
-    kind = KINDS.get(request.method, "writes") if arm else "regional"
+    kind = kind_of(request.method) if arm else "regional"
     if kind in throttle.limits:
-        request.state.left = (kind, 0) if arm else None
-        left = throttle.admit(kind, request.state.caller)
-        request.state.left = (kind, left) if arm else None
+        request.state.left = 0
+        request.state.left = throttle.admit(kind, request.state.caller)
 
 
 async def _api_version(request: Request, query: FoldedQuery) -> None:

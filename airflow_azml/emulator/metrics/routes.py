@@ -20,6 +20,10 @@ from airflow_azml.emulator.runs.history import Runs
 routes = router("/metric/v2.0" + WORKSPACE_PATH + "/runs/{run_id}", REGIONAL)
 history = router("/history/v1.0" + WORKSPACE_PATH + "/experiments/{experiment}", REGIONAL)
 PAGE_SIZE, SAMPLE_SIZE = 5000, 1000
+FIELDS = (
+    "metricId", "runId", "dataContainerId", "metricType", "createdUtc", "name", "description", "label", "numCells",
+    "dataLocation", "cells", "schema",
+)  # fmt: skip
 
 
 def _run(runs: Engine[Runs], request: Request) -> Document:
@@ -110,7 +114,7 @@ def query_metrics(
 ) -> dict[str, Any]:
     """RunMetrics_GetByQuery; GET answers the `nextLink` of such a query."""
     query = history_query.read({"orderBy": "createdUtc asc", **request.query_params, **body})
-    page, token = query.select(_all(runs, metrics, experiment), "metricId")
+    page, token = query.select(_all(runs, metrics, experiment), "metricId", FIELDS)
     return {"value": page, **query.links(token, base + request.url.path)}
 
 

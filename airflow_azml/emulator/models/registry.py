@@ -83,12 +83,16 @@ class Models:
 
         :param users: the deployments that use it; the service refuses when there is one.
         """
+        self._refuse_use(name, version, users)
+        return self._store.delete(KIND, _key(name, version))
+
+    @staticmethod
+    def _refuse_use(name: str, version: str, users: Iterable[str]) -> None:
         used_by = ", ".join(sorted(users))
         if used_by:
             message = f"Model {name}:{version} cannot be deleted: it is used by {used_by}. Delete these first."
             detail = {"code": "DeletionRequired", "message": f"In use by: {used_by}", "target": used_by}
             raise Fault(412, "DeletionRequired", message, target=f"{name}:{version}", details=[detail])
-        return self._store.delete(KIND, _key(name, version))
 
     def files(self, name: str, version: str) -> Sequence[tuple[str, Path]]:
         """Return the files of a version, each with its path in the model's own tree."""
@@ -114,6 +118,18 @@ class Models:
         with self._store.change(CONTAINER_KIND, name) as container:
             container.update(fields, modified=arm_resources.now())
             return container, new
+
+    def delete_container(self, name: str, users: Callable[[str, str], Iterable[str]]) -> bool:
+        """Delete a name with all its versions; tell whether it existed.
+
+        :param users: returns the deployments that use a version; the service refuses when there is one.
+        """
+        versions = self.list(name)
+        for model in versions:
+            self._refuse_use(model["name"], model["version"], users(model["name"], model["version"]))
+        for model in versions:
+            self._store.delete(KIND, _key(model["name"], model["version"]))
+        return self._store.delete(CONTAINER_KIND, name)
 
     def _found(self, name: str) -> bool:
         stamp = arm_resources.now()

@@ -144,7 +144,7 @@ def model(engines: Engines, name: str, version: str) -> Page:
         "run": _run_link(found["runId"]),
         "created": found["created"],
         "description": found["description"],
-        "used by": ", ".join(engines[OnlineDeployments].using(found["name"], found["version"])),
+        "used by": ", ".join(engines[OnlineDeployments].using("models", found["name"], found["version"])),
     }
     files = [(path, where.stat().st_size) for path, where in engines[Models].files(found["name"], found["version"])]
     others = [(_model_link(each), each["created"]) for each in engines[Models].list(found["name"]) if each != found]

@@ -44,6 +44,14 @@ def put_endpoint(
     return _begun(operations, base, document, engine.render(document, base), new=new)
 
 
+@routes.patch("/{endpoint}")
+def patch_endpoint(
+    endpoints: Engine[OnlineEndpoints], operations: Engine[Operations], base: Base, endpoint: str, body: JsonObject
+) -> Response:
+    """Online Endpoints - Update: tags and identity."""
+    return JSONResponse(None, 202, _headers(operations, base, endpoints.patch(endpoint, body)))
+
+
 @routes.delete("/{endpoint}")
 def delete_endpoint(
     endpoints: Engine[OnlineEndpoints], operations: Engine[Operations], base: Base, endpoint: str
@@ -96,6 +104,19 @@ def put_deployment(
     """Online Deployments - Create Or Update."""
     document, new = deployments.put(endpoint, name, body)
     return _begun(operations, base, document, deployment_bodies.render(document), new=new)
+
+
+@routes.patch("/{endpoint}/deployments/{name}")
+def patch_deployment(
+    deployments: Engine[OnlineDeployments],
+    operations: Engine[Operations],
+    base: Base,
+    endpoint: str,
+    name: str,
+    body: JsonObject,
+) -> Response:
+    """Online Deployments - Update: tags and sku."""
+    return JSONResponse(None, 202, _headers(operations, base, deployments.patch(endpoint, name, body)))
 
 
 @routes.delete("/{endpoint}/deployments/{name}")

@@ -116,4 +116,6 @@ def patch_model(models: Engine[Models], model: Known, body: JsonBody) -> dict[st
 def delete_model(models: Engine[Models], deployments: Engine[OnlineDeployments], model_id: str) -> Response:
     """MLModels_Delete: 204 when there is no such version, 412 when a deployment uses it."""
     name, _, version = model_id.rpartition(":")
-    return Response(status_code=200 if models.delete(name, version, deployments.using(name, version)) else 204)
+    return Response(
+        status_code=200 if models.delete(name, version, deployments.using("models", name, version)) else 204
+    )

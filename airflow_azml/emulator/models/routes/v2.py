@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
 from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
+from airflow_azml.emulator.http import arm_resources
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
-from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, router
 from airflow_azml.emulator.identity.access import ARM
@@ -20,7 +22,6 @@ from airflow_azml.emulator.models.registry import Models
 from airflow_azml.emulator.storage.blobs import BlobStore
 
 routes = router(WORKSPACE_PATH + "/models", ARM)
-VIEWS = {"activeonly": {False}, "archivedonly": {True}, "all": {True, False}}
 
 
 def _container(models: Models, container: Document) -> dict[str, Any]:
@@ -28,10 +29,8 @@ def _container(models: Models, container: Document) -> dict[str, Any]:
 
 
 def _viewed(query: dict[str, str], found: list[Document]) -> list[Document]:
-    view = query.get("listviewtype", "ActiveOnly")
-    if view.casefold() not in VIEWS:
-        raise bad_request(f"'{view}' is no list view type.", target="listViewType")
-    return [document for document in found if document["isArchived"] in VIEWS[view.casefold()]]
+    shown = arm_resources.in_view(query)
+    return [document for document in found if document["isArchived"] in shown]
 
 
 @routes.get("")
@@ -51,6 +50,13 @@ def put_container(models: Engine[Models], name: str, body: JsonObject) -> Respon
     """Model Containers - Create Or Update."""
     container, new = models.put_container(name, bodies.read_container(body))
     return JSONResponse(_container(models, container), 201 if new else 200)
+
+
+@routes.delete("/{name}")
+def delete_container(models: Engine[Models], deployments: Engine[OnlineDeployments], name: str) -> Response:
+    """Model Containers - Delete, with all versions; refused when a deployment uses one of them."""
+    deleted = models.delete_container(name, partial(deployments.using, "models"))
+    return Response(status_code=200 if deleted else 204)
 
 
 @routes.get("/{name}/versions")
@@ -87,5 +93,5 @@ def put_version(
 @routes.delete("/{name}/versions/{version}")
 def delete_version(models: Engine[Models], deployments: Engine[OnlineDeployments], name: str, version: str) -> Response:
     """Model Versions - Delete."""
-    deleted = models.delete(name, version, deployments.using(name, version))
+    deleted = models.delete(name, version, deployments.using("models", name, version))
     return Response(status_code=200 if deleted else 204)

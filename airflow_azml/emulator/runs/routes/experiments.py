@@ -21,6 +21,11 @@ COUNTED = (
     "NotResponding",
 )  # fmt: skip
 
+FIELDS = (
+    "experimentId", "name", "description", "createdUtc", "archivedTime", "tags", "latestCreatedRunCreatedUtc",
+    "latestCreatedRunId",
+)  # fmt: skip
+
 routes = router("/history/v1.0" + WORKSPACE_PATH, REGIONAL)
 
 
@@ -87,5 +92,5 @@ def delete_experiment_tags(experiment: ById, runs: Engine[Runs], body: JsonBody)
 def query_experiments(runs: Engine[Runs], body: JsonObject, base: Base, request: Request) -> dict[str, Any]:
     """Return the experiments that match a filter, or all; GET answers the `nextLink` of such a query."""
     query = history_query.read({**request.query_params, **body})
-    page, token = query.select(runs.experiments(), "experimentId")
+    page, token = query.select(runs.experiments(), "experimentId", FIELDS)
     return {"value": page, **query.links(token, base + request.url.path)}

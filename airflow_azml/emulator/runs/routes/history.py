@@ -35,6 +35,14 @@ from airflow_azml.emulator.storage.blobs import BlobStore
 
 SCOPES = ("/experiments/{experiment}", "/experimentids/{experiment_id}", "")
 MAX_BATCH = 10_000  # runs in one call
+FIELDS = (
+    "runId", "runNumber", "runUuid", "rootRunId", "rootRunUuid", "parentRunId", "parentRunUuid", "experimentId",
+    "experimentName", "status", "statusRevision", "revision", "createdUtc", "startTimeUtc", "endTimeUtc",
+    "effectiveStartTimeUtc", "lastStartTimeUtc", "lastModifiedUtc", "createdBy", "lastModifiedBy", "userId", "name",
+    "displayName", "description", "hidden", "runType", "runTypeV2", "scriptName", "target", "tags", "properties",
+    "dataContainerId", "cancelationReason", "duration", "computeDuration", "primaryMetricName", "scheduleId", "error",
+    "warnings", "options", "createdFrom", "inputs", "outputs",
+)  # fmt: skip
 
 routes = router("/history/v1.0" + WORKSPACE_PATH, REGIONAL)
 
@@ -210,13 +218,15 @@ def patch_runs(experiment: str, runs: Engine[Runs], body: JsonObject, base: Base
 
 
 def _page(runs: list[Document], query: history_query.Query, base: str, request: Request) -> dict[str, Any]:
-    page, token = query.select(runs, "runId")
+    page, token = query.select(runs, "runId", FIELDS)
     body: dict[str, Any] = {"value": [run_json(run, base) for run in page]}
     return {**body, **query.links(token, base + request.url.path)}
 
 
 def _add_or_modify(runs: Runs, experiment: str | None, run_id: str, body: Document) -> Document:
     """Merge a `CreateRun` into the run, or create an interactive run of it."""
+    if (named := pick_text(body, "runId", default=run_id)) != run_id:
+        raise bad_request(f"The body is of run '{named}', the path of run '{run_id}'.", target="runId")
     changes = _create_run(body)
     run = runs.find(run_id)
     if run is None and experiment:
