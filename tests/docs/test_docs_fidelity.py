@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from docs_fidelity import operations
 
 ROOT = Path(__file__).parents[2]
+SPECS = ROOT.parent / "shared" / "azure" / "specs"
 PAGE = (ROOT / "docs" / "emulator-fidelity.md").read_text()
 OFFERED, NOT_OFFERED = PAGE.split("## Not offered")
 ROWS = [row.split(" | ") for row in re.findall(r"^\| (.+) \|$", OFFERED, re.MULTILINE) if "`" in row]
@@ -26,6 +29,29 @@ def test_rows_say_how_they_are_checked(row):
     """Four columns; the last one lists checks that exist."""
     assert len(row) == 4
     assert set(row[3].split(", ")) <= CHECKS
+
+
+WITHOUT_ROUTE = re.findall(r"`([^`]+)`", PAGE.partition("<!-- made by")[2].partition("<!-- end")[0])
+
+
+def test_what_is_listed_as_not_offered_has_no_route():
+    """Who adds a route takes its operation out of the table (tools/not_offered.py)."""
+    offered = {request for requests in operations().values() for request in requests}
+    for request in WITHOUT_ROUTE:
+        verbs, _, path = request.rpartition(" ")
+        for other, address in (each.split(" ") for each in offered):
+            if not verbs:
+                assert not address.startswith(path.removesuffix("...")), address
+            elif set(verbs.split("/")) & set(other.split("/")):
+                assert re.sub(r"{\w+}", "{}", address).casefold() != re.sub(r"{\w+}", "{}", path).casefold(), address
+    assert len(WITHOUT_ROUTE) > 20
+
+
+@pytest.mark.skipif(not SPECS.is_dir(), reason=f"the published OpenAPI files are not on this machine ({SPECS})")
+def test_every_published_operation_without_a_route_is_listed():
+    """The table is the one that the tool makes of the published files and the routes."""
+    command = [sys.executable, str(ROOT / "tools" / "not_offered.py"), str(SPECS), "--check"]
+    assert subprocess.run(command, check=False, timeout=120).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""Write the table of published operations that the emulator does not have into docs/emulator-fidelity.md.
+
+It compares the emulator's routes with the OpenAPI files that Microsoft published, which are not in this repository:
+
+    python tools/not_offered.py FOLDER [--check]
+
+FOLDER is the folder `specification` of Azure/azure-rest-api-specs, or one that is laid out like it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_azml.emulator.host.route_table import ROUTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = Path(__file__).parents[1] / "docs" / "emulator-fidelity.md"
+BEGIN, END = "<!-- made by tools/not_offered.py -->\n", "<!-- end -->\n"
+PROVIDER = "Microsoft.MachineLearningServices"
+FILES = (
+    "data-plane/{provider}/preview/2019-09-30/*.json",
+    "resource-manager/{provider}/stable/2019-11-01/machineLearningServices.json",
+    "resource-manager/{provider}/stable/2021-07-01/*.json",
+    "resource-manager/{provider}/stable/2023-10-01/*.json",
+)
+VERBS = ("GET", "PUT", "POST", "PATCH", "DELETE")
+WORKSPACE = re.compile(
+    rf"/subscriptions/{{\w+}}/resourceGroups/{{\w+}}/providers/{re.escape(PROVIDER)}/workspaces/{{\w+}}"
+)
+ROUTES = [(route.methods, route.path_regex) for router in ROUTERS for route in router.routes]
+
+
+def published(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield method, path and id of every published operation, once."""
+    seen = set()
+    for pattern in FILES:
+        for file in sorted((folder / "machinelearningservices").glob(pattern.format(provider=PROVIDER))):
+            document = json.loads(file.read_text())
+            for path, operations in {**document["paths"], **document.get("x-ms-paths", {})}.items():
+                address = path.partition("?")[0]
+                for verb in VERBS:
+                    key = (verb, re.sub(r"\{\w+\}", "{}", address).casefold())
+                    if verb.lower() in operations and key not in seen:
+                        seen.add(key)
+                        yield verb, address, operations[verb.lower()]["operationId"]
+
+
+def has_route(verb: str, path: str) -> bool:
+    """Tell whether the emulator has a route for an operation."""
+    concrete = re.sub(r"\{\w+\}", "x", path)
+    return any(verb in methods and pattern.match(concrete) for methods, pattern in ROUTES)
+
+
+def collection_of(path: str) -> str:
+    """Return what a row is named by: the service and the first collection below the workspace."""
+    if "/registries" in path:
+        return "registries"
+    head, found, tail = short(path).partition("...")
+    return f"{head}{found}/{tail.split('/')[1]}" if tail else short(path).split("/{")[0]
+
+
+def short(path: str) -> str:
+    """Write `...` for the path of the workspace, as the rest of the page does."""
+    return WORKSPACE.sub("/...", path).strip("/")
+
+
+def rows(folder: Path) -> list[str]:
+    """Return the rows of the table: a collection without any route is one request, else each request is named."""
+    missing: dict[str, list[tuple[str, str, str]]] = {}
+    partly = set()
+    for verb, path, name in published(folder):
+        if has_route(verb, path):
+            partly.add(collection_of(path))
+        else:
+            missing.setdefault(collection_of(path), []).append((verb, path, name))
+    return [
+        f"| `{collection}/...` | {', '.join(_families([name for _, _, name in operations]))} |"
+        if collection not in partly
+        else f"| {_requests(operations)} | {', '.join(sorted(name for _, _, name in operations))} |"
+        for collection, operations in sorted(missing.items())
+    ]
+
+
+def _families(names: list[str]) -> list[str]:
+    return names if len(names) == 1 else sorted({f"{name.partition('_')[0]}_*" for name in names})
+
+
+def _requests(operations: list[tuple[str, str, str]]) -> str:
+    paths: dict[str, list[str]] = {}
+    for verb, path, _ in operations:
+        paths.setdefault(short(path), []).append(verb)
+    return "<br>".join(f"`{'/'.join(verbs)} {path}`" for path, verbs in paths.items())
+
+
+def main() -> int:
+    """Write the table, or tell whether it is as it would be written."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 when the table is not the same"
+    )
+    options = parser.parse_args()
+    page = PAGE.read_text()
+    before, _, rest = page.partition(BEGIN)
+    table = "\n".join(["| Requests | Operations |", "|-|-|", *rows(options.folder)])
+    new = f"{before}{BEGIN}{table}\n{END}{rest.partition(END)[2]}"
+    if options.check:
+        return int(new != page)
+    PAGE.write_text(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
