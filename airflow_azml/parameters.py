@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import timedelta
+from typing import Any
 
 UI_COLOR = "#e5f1fb"
 Seconds = float | timedelta
@@ -28,3 +30,16 @@ def flag(field: str, value: object) -> bool:
     if value is True or value is False:
         return value
     raise ValueError(f"{field} {value!r}: must be True or False")
+
+
+class Templates:
+    """Mixin of operators and sensors: how their templates are rendered."""
+
+    def render_template(self, content: Any, *more: Any, **named: Any) -> Any:
+        """Render templates. ``${{ ... }}`` is an expression of Azure ML, never one of Jinja's: it stays as it is."""
+        if isinstance(content, str):
+            content = _EXPRESSION.sub(r"{% raw %}\g<0>{% endraw %}", content)
+        return super().render_template(content, *more, **named)  # type: ignore[misc]  # Airflow's operators have it
+
+
+_EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)

@@ -84,7 +84,7 @@ class Counting:
 
 def forget(_context: object) -> None:
     """Forget tokens and routes, as the process does that a task ends with."""
-    from airflow_azml.client.workspace import Routing  # noqa: PLC0415 - after Airflow's home is set
+    from airflow_azml.client.routing import Routing  # noqa: PLC0415 - after Airflow's home is set
     from airflow_azml.hooks import connection  # noqa: PLC0415 - likewise
 
     connection._clients.clear()  # noqa: SLF001 - a process that ends forgets more than this

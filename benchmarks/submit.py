@@ -44,11 +44,10 @@ def status(field: str) -> int:
 
 def submit(way: str, folder: Path) -> dict[str, float]:
     """Submit the folder in one way and return megabytes above idle, and seconds."""
-    from airflow_azml.client.amlcompute import AmlComputeSpec, ensure  # noqa: PLC0415 - the parent measures nothing
-    from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - likewise
+    from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - the parent measures nothing
 
     client = AzureMLHook().client
-    ensure(client.computes, "cpu", AmlComputeSpec("STANDARD_DS3_V2"))
+    client.computes.ensure("cpu", vm_size="STANDARD_DS3_V2")
     client.routing.regional  # noqa: B018 - signed in, and the way is known
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, see proc(5)
     idle, started = status("VmRSS"), time.perf_counter()

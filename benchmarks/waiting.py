@@ -77,11 +77,10 @@ def naive(client: AzureMLClient) -> tuple[Callable[[str], Any], Callable[[], int
 
 def ours(client: AzureMLClient) -> tuple[Callable[[str], Any], Callable[[], int]]:
     """Return the provider's triggers, and how often their poller has asked."""
-    from airflow_azml.client.lifecycle import Kind, Target  # noqa: PLC0415 - the parent process measures nothing
     from airflow_azml.triggers.azureml import AzureMLTrigger  # noqa: PLC0415 - likewise
 
     def trigger(run_id: str) -> AzureMLTrigger:
-        target = Target(Kind.RUN, run_id).as_json()
+        target = {"kind": "runs", "name": run_id}
         return AzureMLTrigger(azureml_conn_id="azureml_default", target=target, poll_interval=INTERVAL)
 
     return trigger, client.transport.requests.total
@@ -173,7 +172,7 @@ def wait_in_process(client: AzureMLClient, way: str, runs: int) -> dict[str, flo
 
 def compare(runs: int) -> dict[str, dict[str, float]]:
     """Wait in both ways for so many runs each, on an emulator of their own."""
-    from airflow_azml.client.workspace import Routing  # noqa: PLC0415 - after Airflow's home is set
+    from airflow_azml.client.routing import Routing  # noqa: PLC0415 - after Airflow's home is set
     from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - likewise
 
     with tempfile.TemporaryDirectory(prefix="benchmark-") as work, running_emulator(Path(work) / "data") as connection:

@@ -22,11 +22,11 @@ import exchanges
 from steps import Steps, wait_until
 
 from airflow_azml.client.azureml import AzureMLClient
-from airflow_azml.client.definitions import run_definition
 from airflow_azml.client.files.bundle import Bundle
+from airflow_azml.client.routing import Workspace
+from airflow_azml.client.specs.run_definition import run_definition
 from airflow_azml.client.transport.clouds import CLOUDS
 from airflow_azml.client.transport.credentials import ClientSecret
-from airflow_azml.client.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,9 +105,9 @@ def submit() -> None:
         client.computes.create(COMPUTE, SPEC)
         wait_until(lambda: client.computes.get(COMPUTE).provisioning_state == "Succeeded")
         client.runs.start(EXPERIMENT, bundle, run_definition(DEFINITION), RUN_ID)
-        wait_until(lambda: client.runs.get(RUN_ID).terminal)
+        wait_until(lambda: client.runs.get(RUN_ID).phase.terminal)
         assert client.runs.get(RUN_ID).status == "Completed"
-        assert "training with --alpha 0.5 1" in client.runs.tail_log(RUN_ID)
+        assert "training with --alpha 0.5 1" in client.logs.tail(RUN_ID)
         client.computes.delete(COMPUTE)
 
 

@@ -20,9 +20,9 @@ from requests.adapters import BaseAdapter
 from starlette.testclient import TestClient
 
 from airflow_azml.client.azureml import AzureMLClient
+from airflow_azml.client.routing import Routing, Workspace
 from airflow_azml.client.transport.auth import StaticToken
 from airflow_azml.client.transport.clouds import custom_cloud
-from airflow_azml.client.workspace import Routing, Workspace
 from airflow_azml.emulator.host.app import create_app
 from airflow_azml.emulator.host.emulator import Emulator
 from airflow_azml.emulator.host.known_hosts import KnownHosts

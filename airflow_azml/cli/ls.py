@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -69,19 +68,11 @@ def _runs(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Row]:
             "run": run.id,
             "experiment": name,
             "status": run.status,
-            "compute": str(run.raw.get("target") or ""),
+            "compute": run.target,
             "created": run.created,
-            "duration": _seconds(run.started, run.ended),
+            "duration": None if run.duration is None else round(run.duration, 1),
             "error": run.error,
         }
-
-
-def _seconds(started: str, ended: str) -> float | None:
-    """Return how long a run has run, or has been running until now; None while it has not begun."""
-    if not started:
-        return None
-    end = datetime.fromisoformat(ended) if ended else datetime.now(UTC)
-    return round(max((end - datetime.fromisoformat(started)).total_seconds(), 0.0), 1)
 
 
 def _models(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Row]:

@@ -16,9 +16,10 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client import versions
-from airflow_azml.client.artifacts import ARTIFACT, ORIGIN
-from airflow_azml.client.runs import EXECUTION, METRIC
+from airflow_azml.client import api_versions
+from airflow_azml.client.resources.artifact import ARTIFACT, ORIGIN
+from airflow_azml.client.resources.metric import METRIC
+from airflow_azml.client.resources.run import EXECUTION
 from airflow_azml.client.transport.clouds import host_of
 from airflow_azml.client.transport.errors import AzureMLError, ConnectionFailedError, NotFoundError
 
@@ -137,7 +138,7 @@ def _models(client: AzureMLClient) -> str:
 def _clock(client: AzureMLClient) -> str:
     before = time.time()
     url = f"{client.cloud.arm}{client.workspace.arm_path}"
-    answer = client.transport.request("GET", url, operation="get workspace", params=versions.CLASSIC)
+    answer = client.transport.request("GET", url, operation="get workspace", params=api_versions.CLASSIC)
     here, there = (before + time.time()) / 2, _date_of(answer.headers.get("Date", ""))
     if there is None:
         return "the service does not tell the time"

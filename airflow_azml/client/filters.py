@@ -1,4 +1,7 @@
-"""The filter language of the run history, written in the dialect that Microsoft's own client sends."""
+"""Conditions on lists: the filter language of the run history, and tags and properties of models.
+
+The run history's language is written in the dialect that Microsoft's own client sends.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from airflow_azml.client.transport.errors import InputError
+from airflow_azml.client.values import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,6 +47,20 @@ def run_filter(
         parts.append(f"CreatedUtc ge {aware.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
     parts.append("ParentRunId eq null" if roots_only else "")
     return " and ".join(f"({part})" for part in parts if part)
+
+
+def asset_query(parameter: str, wanted: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Return the query parameter that lets the service do most of the filtering: ``key,other=value``."""
+    pairs = [key if value is None else f"{key}={value}" for key, value in (wanted or {}).items()]
+    sendable = [pair for pair in pairs if "," not in pair]
+    return {parameter: ",".join(sendable)} if sendable else {}
+
+
+def has_all(there: Mapping[str, str], wanted: Mapping[str, str | None] | None) -> bool:
+    """Say whether tags or properties are as wanted; None means with any value."""
+    return all(
+        key in there and (value is None or there[key] == text(key, value)) for key, value in (wanted or {}).items()
+    )
 
 
 def _has(kind: str, key: str, value: str | None) -> str:

@@ -1,7 +1,7 @@
-"""The one state machine of everything remote: compute, run, model, endpoint, deployment, and their deletion.
+"""How a wait for something remote goes, whatever its kind: run, compute, endpoint, deployment, model, and deletions.
 
-A :class:`Target` names what is waited for (plain JSON: it is the trigger's argument), an :class:`Observation` is what
-the service says of it, a status table per kind says what each status means, and :func:`decide` says what to do next.
+A :class:`Target` names what is waited for. An :class:`Observation` is what the service says about it now, read with the
+status table of its kind, which stands in the kind's own file in `resources`. :func:`decide` says what to do next.
 Operators, sensors and triggers all wait through :class:`Watch`, so none of them knows a status by name.
 """
 
@@ -10,18 +10,20 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from airflow_azml.client.transport.errors import AzureMLError
+from airflow_azml.client.transport.longrunning import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
 class Phase(StrEnum):
@@ -29,6 +31,7 @@ class Phase(StrEnum):
 
     PENDING = "pending"
     ACTIVE = "active"
+    CANCELING = "canceling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
@@ -38,18 +41,12 @@ class Phase(StrEnum):
     @property
     def terminal(self) -> bool:
         """Whether nothing more will happen by itself; what is stopped may just be about to start."""
-        return self not in {Phase.PENDING, Phase.ACTIVE, Phase.STOPPED}
+        return self in {Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED, Phase.GONE}
 
-
-class Kind(StrEnum):
-    """What can be waited for."""
-
-    COMPUTE = "compute"
-    COMPUTE_INSTANCE = "compute instance"
-    RUN = "run"
-    ENDPOINT = "endpoint"
-    DEPLOYMENT = "deployment"
-    MODEL = "model"
+    @property
+    def failed(self) -> bool:
+        """Whether it has come to a bad end."""
+        return self in {Phase.FAILED, Phase.CANCELED}
 
 
 class Goal(StrEnum):
@@ -64,107 +61,29 @@ class Goal(StrEnum):
     GONE = "gone"
 
 
-# Run states: only Completed, Failed and Canceled are ends. Finalizing still uploads outputs; NotResponding and Paused
-# can come back. https://learn.microsoft.com/rest/api/azureml (run history, RunStatus)
-_RUN = {
-    "notstarted": Phase.PENDING,
-    "unapproved": Phase.PENDING,
-    "queued": Phase.PENDING,
-    "provisioning": Phase.PENDING,
-    "starting": Phase.PENDING,
-    "preparing": Phase.PENDING,
-    "running": Phase.ACTIVE,
-    "pausing": Phase.ACTIVE,
-    "paused": Phase.ACTIVE,
-    "notresponding": Phase.ACTIVE,
-    "cancelrequested": Phase.ACTIVE,
-    "finalizing": Phase.ACTIVE,
-    "unknown": Phase.ACTIVE,
-    "completed": Phase.SUCCEEDED,
-    "failed": Phase.FAILED,
-    "canceled": Phase.CANCELED,
-    "cancelled": Phase.CANCELED,
-}
-# Words of a long-running operation, which is followed before its resource is looked at.
-_OPERATION = {"inprogress": Phase.ACTIVE, "failed": Phase.FAILED, "canceled": Phase.CANCELED}
-# ProvisioningState of Resource Manager.
-_RESOURCE = {
-    **_OPERATION,
-    "unknown": Phase.ACTIVE,
-    "creating": Phase.ACTIVE,
-    "updating": Phase.ACTIVE,
-    "scaling": Phase.ACTIVE,
-    "deleting": Phase.ACTIVE,
-    "succeeded": Phase.SUCCEEDED,
-}
-# ComputeInstanceState: whether the machine runs, whatever its resource's provisioning says.
-_INSTANCE = {
-    **_OPERATION,
-    "creating": Phase.PENDING,
-    "settingup": Phase.PENDING,
-    "usersettingup": Phase.PENDING,
-    "starting": Phase.PENDING,
-    "restarting": Phase.ACTIVE,
-    "resizing": Phase.ACTIVE,
-    "running": Phase.SUCCEEDED,
-    "jobrunning": Phase.SUCCEEDED,
-    "stopping": Phase.ACTIVE,
-    "stopped": Phase.STOPPED,
-    "deleting": Phase.ACTIVE,
-    "createfailed": Phase.FAILED,
-    "setupfailed": Phase.FAILED,
-    "usersetupfailed": Phase.FAILED,
-    "unusable": Phase.FAILED,
-    "unknown": Phase.ACTIVE,
-}
-STATUSES: Mapping[Kind, Mapping[str, Phase]] = {
-    Kind.RUN: _RUN,
-    Kind.COMPUTE: _RESOURCE,
-    Kind.COMPUTE_INSTANCE: _INSTANCE,
-    Kind.ENDPOINT: _RESOURCE,
-    Kind.DEPLOYMENT: _RESOURCE,
-    Kind.MODEL: {"registered": Phase.SUCCEEDED},
-}
+class Target(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, cache_hash=True):
+    """Something remote and how the wait for it is meant to end. msgspec turns it into JSON and back.
 
-
-def phase_of(kind: Kind, status: str) -> Phase:
-    """Return what a status means; one that nobody knows is active, so that a new word never kills a healthy run."""
-    return STATUSES[kind].get(status.casefold(), Phase.ACTIVE)
-
-
-def is_known(kind: Kind, status: str) -> bool:
-    """Tell whether the status is in the kind's table."""
-    return status.casefold() in STATUSES[kind]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Something remote and how the wait for it is meant to end.
-
-    :param kind: what it is.
+    :param kind: what it is: the name of the client's attribute for such resources, such as ``runs``.
     :param name: run id, or name of the resource.
     :param parent: the experiment of a run, the endpoint of a deployment, the version of a model (any, when empty).
     :param goal: how the wait is meant to end.
-    :param operation_url: status URL of the long-running operation that was started; empty when there is none.
+    :param operation: the long-running operation that was started, if there is one.
     """
 
-    kind: Kind
+    kind: str
     name: str
     parent: str = ""
     goal: Goal = Goal.SUCCEEDED
-    operation_url: str = ""
+    operation: Operation | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
+        return f"{singular(self.kind)} {self.name}"
 
-    def as_json(self) -> dict[str, str]:
-        """Return plain JSON, fit for a trigger's arguments."""
-        return {name: str(value) for name, value in asdict(self).items()}
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, str]) -> Target:
-        """Read what `as_json` wrote."""
-        return cls(**{**values, "kind": Kind(values["kind"]), "goal": Goal(values["goal"])})  # type: ignore[arg-type]
+def singular(kind: str) -> str:
+    """Return what one resource of a kind is called: ``compute_instances`` is many, ``compute instance`` is one."""
+    return kind.removesuffix("s").replace("_", " ")
 
 
 class Observation(msgspec.Struct, frozen=True, gc=False):
@@ -176,37 +95,44 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     :param status: the service's own word.
     :param detail: the service's reason, where it gives one: why it failed, or what it still waits for.
     :param started: when it began to run, in ISO 8601, where the service tells.
+    :param known: whether the status is in the kind's table.
     """
 
     phase: Phase
     status: str
     detail: str = ""
     started: str | None = None
+    known: bool = True
 
     @classmethod
-    def of(cls, kind: Kind, status: str, detail: str = "", started: str | None = None) -> Observation:
-        """Look up what the kind's status means."""
-        return cls(phase_of(kind, status), sys.intern(status), detail, started)  # thousands share a dozen words
+    def of(cls, statuses: Statuses, status: str, detail: str = "", started: str | None = None) -> Observation:
+        """Look up what a status means. One that nobody knows is active: a new word must not end a healthy run.
+
+        :param statuses: the kind's table; its words are in lower case.
+        """
+        phase = statuses.get(status.casefold())
+        # Thousands share a dozen words.
+        return cls(phase or Phase.ACTIVE, sys.intern(status), detail, started, known=phase is not None)
 
     @property
     def began(self) -> float | None:
-        """When it began to run, Unix time; None when nobody has told, in a form that we know."""
-        with suppress(ValueError, TypeError):
-            moment = datetime.fromisoformat(self.started or "")
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        return None
-
-    @property
-    def canceling(self) -> bool:
-        """Whether somebody has cancelled it, and it has not ended yet."""
-        return self.status.casefold() == "cancelrequested"
+        """When it began to run, in Unix time; None when the service does not tell, or in no form that we know."""
+        return unix_time(self.started)
 
 
+Statuses = Mapping[str, Phase]
 GONE = Observation(Phase.GONE, "NotFound")
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+def unix_time(text: object) -> float | None:
+    """Return a time of the service in Unix time; None when it is none, or in no form that we know."""
+    with suppress(ValueError, TypeError):
+        moment = datetime.fromisoformat(text)  # type: ignore[arg-type]  # what is no text ends in its TypeError
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return None
+
+
+class Policy(msgspec.Struct, frozen=True):
     """How to wait.
 
     :param poll_interval: seconds between two looks.
@@ -251,9 +177,8 @@ class Verdict(StrEnum):
     UNREACHABLE = "unreachable"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do next.
+class Decision(msgspec.Struct, frozen=True):
+    """What to do next. msgspec turns it into JSON and back.
 
     :param verdict: whether the wait is over, and how.
     :param observation: what it rests on.
@@ -269,18 +194,6 @@ class Decision:
     def after_cancel(self, seen: Observation, goal: Goal) -> Decision:
         """Return the decision after a timeout and a last look: the target may have reached its goal after all."""
         return Decision(Verdict.DONE, seen) if seen.phase is _WANTED[goal] else replace(self, observation=seen)
-
-    def as_json(self) -> dict[str, str]:
-        """Return plain JSON, fit for a trigger's event."""
-        seen = self.observation
-        words = {"phase": str(seen.phase), "status": seen.status, "detail": seen.detail, "limit": self.limit}
-        return {"verdict": str(self.verdict), **words}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, str]) -> Decision:
-        """Read what `as_json` wrote."""
-        seen = Observation(Phase(values["phase"]), values["status"], values["detail"])
-        return cls(Verdict(values["verdict"]), seen, limit=values.get("limit", ""))
 
 
 _WANTED = {
@@ -373,12 +286,12 @@ class Watch:
         last, self._last = self._last, observation
         if (began := observation.began) is not None:
             self._began = began
-        elif self._began is None and observation.phase is Phase.ACTIVE:
+        elif self._began is None and observation.phase in {Phase.ACTIVE, Phase.CANCELING}:
             self._began = self._clock()
         waits_for = observation.detail if observation.phase is Phase.PENDING else ""
         if observation.status == last.status and (not waits_for or waits_for == last.detail):
             return
-        news = "" if is_known(self.target.kind, observation.status) or observation is GONE else " (unknown status)"
+        news = "" if observation.known else " (unknown status)"
         before = f"{last.status} -> " if last.status not in {"", observation.status} else ""
         why = f" ({waits_for})" if waits_for else ""
         elapsed = self._clock() - self.started

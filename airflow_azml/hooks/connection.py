@@ -205,7 +205,7 @@ class Settings:
 
     def _new_client(self, on_secret: Callable[[str], None]) -> AzureMLClient:
         from airflow_azml.client.azureml import AzureMLClient  # noqa: PLC0415 - only when it is needed
-        from airflow_azml.client.workspace import Workspace  # noqa: PLC0415 - likewise
+        from airflow_azml.client.routing import Workspace  # noqa: PLC0415 - likewise
 
         cloud, verify = self._cloud(), self.ca_bundle or True
         workspace = Workspace(self.subscription_id, self.resource_group, self.workspace_name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from airflow_azml.links.azureml import STUDIO_LINKS
-from airflow_azml.parameters import UI_COLOR, Seconds, flag, limit, seconds
+from airflow_azml.parameters import UI_COLOR, Seconds, Templates, flag, limit, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Result = dict[str, Any]
 
 
-class AzureMLBaseOperator(BaseOperator):
+class AzureMLBaseOperator(Templates, BaseOperator):
     """An operator that does one thing and is done.
 
     :param azureml_conn_id: the Airflow connection to the workspace.
@@ -88,6 +88,10 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         self.poll_interval = seconds("poll_interval", poll_interval)
         self.timeout = limit("timeout", timeout)
         self.cancel_on_kill = flag("cancel_on_kill", cancel_on_kill)
+
+    def result_options(self) -> dict[str, Any]:
+        """Return what the result of this kind takes, such as which metrics of a run are wanted."""
+        return {}
 
     def submit(self, task: Task) -> Target:
         """Start it, or adopt what an earlier try of this very task has started; return what to wait for."""

@@ -64,14 +64,14 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
 
     def submit(self, task: Task) -> Target:
         """Create, update or keep the compute."""
-        return task.kinds.ensure_compute(
+        return task.client.computes.ensure(
             self.compute_name,
             vm_size=self.vm_size,
             min_nodes=self.min_nodes,
             max_nodes=self.max_nodes,
-            idle_time=self.idle_time_before_scale_down,
+            idle_time_before_scale_down=self.idle_time_before_scale_down,
             vm_priority=self.vm_priority,
-            more=task.definition(self.spec),
+            spec=task.definition(self.spec),
         )
 
 
@@ -99,7 +99,7 @@ class AzureMLDeleteComputeOperator(AzureMLWaitingOperator):
 
     def submit(self, task: Task) -> Target:
         """Delete it."""
-        return task.kinds.delete_compute(self.compute_name, self.underlying_resource_action)
+        return task.client.computes.delete(self.compute_name, self.underlying_resource_action)
 
 
 class _PowerOperator(AzureMLWaitingOperator):
@@ -126,7 +126,7 @@ class AzureMLStartComputeOperator(_PowerOperator):
 
     def submit(self, task: Task) -> Target:
         """Start it, unless it runs or is starting."""
-        return task.kinds.start_instance(self.compute_name)
+        return task.client.compute_instances.start(self.compute_name)
 
 
 class AzureMLStopComputeOperator(_PowerOperator):
@@ -140,4 +140,4 @@ class AzureMLStopComputeOperator(_PowerOperator):
 
     def submit(self, task: Task) -> Target:
         """Stop it, unless it is stopped or stopping."""
-        return task.kinds.stop_instance(self.compute_name)
+        return task.client.compute_instances.stop(self.compute_name)

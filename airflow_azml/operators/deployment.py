@@ -82,14 +82,14 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
 
     def submit(self, task: Task) -> Target:
         """Deploy, change the deployment that is there, or leave it as it is."""
-        return task.kinds.ensure_deployment(
+        return task.client.deployments.ensure(
             self.endpoint_name,
             self.deployment_name,
             task.definition(self.spec),
-            model=(self.model_name, self.model_version),
+            model=f"{self.model_name}:{self.model_version}",
             code=task.beside_dag(self.source_directory) if self.source_directory else None,
             scoring_script=self.scoring_script,
-            environment=task.environment(self.environment),
+            environment=task.environment(self.environment, self.model_name),
             instance_type=self.instance_type,
             instance_count=self.instance_count,
             environment_variables=self.environment_variables,
@@ -117,4 +117,4 @@ class AzureMLDeleteOnlineDeploymentOperator(AzureMLWaitingOperator):
 
     def submit(self, task: Task) -> Target:
         """Delete it."""
-        return task.kinds.delete_deployment(self.endpoint_name, self.deployment_name)
+        return task.client.deployments.delete(self.endpoint_name, self.deployment_name)

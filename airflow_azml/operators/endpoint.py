@@ -54,7 +54,7 @@ class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
 
     def submit(self, task: Task) -> Target:
         """Create it, change it, or leave it as it is."""
-        return task.kinds.ensure_endpoint(
+        return task.client.endpoints.ensure(
             self.endpoint_name, task.definition(self.spec), auth_mode=self.auth_mode, tags=self.tags
         )
 
@@ -79,7 +79,7 @@ class AzureMLSetOnlineTrafficOperator(AzureMLWaitingOperator):
 
     def submit(self, task: Task) -> Target:
         """Set it."""
-        return task.kinds.set_traffic(self.endpoint_name, self.traffic)
+        return task.client.endpoints.set_traffic(self.endpoint_name, self.traffic)
 
 
 class AzureMLScoreOperator(AzureMLBaseOperator):
@@ -116,7 +116,7 @@ class AzureMLScoreOperator(AzureMLBaseOperator):
     def act(self, task: Task) -> Result:
         """Score it."""
         url = task.publish_page("endpoints", self.endpoint_name)
-        answer = task.kinds.score(
+        answer = task.score(
             self.endpoint_name, self.data, deployment=self.deployment_name, timeout=self.request_timeout
         )
         return {"endpoint_name": self.endpoint_name, "answer": answer, "studio_url": url}
@@ -138,4 +138,4 @@ class AzureMLDeleteOnlineEndpointOperator(AzureMLWaitingOperator):
 
     def submit(self, task: Task) -> Target:
         """Delete it."""
-        return task.kinds.delete_endpoint(self.endpoint_name)
+        return task.client.endpoints.delete(self.endpoint_name)

@@ -156,7 +156,9 @@ class AzureMLDeleteModelOperator(AzureMLBaseOperator):
 
     def act(self, task: Task) -> Result:
         """Delete it, or them."""
-        deleted = task.kinds.delete_model(self.model_name, self.model_version, all_versions=self.all_versions)
+        deleted = task.client.models.delete_versions(
+            self.model_name, self.model_version, all_versions=self.all_versions
+        )
         return {
             "model_name": self.model_name,
             "model_version": self.model_version,

@@ -46,6 +46,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     :param run_timeout: seconds for which the run may run. The service is told too (`maxRunDurationSeconds`, five
         minutes more), for the case that nobody of ours is left to cancel it.
     :param stream_logs: show what the run prints in the task's log while it runs.
+    :param metrics: which of the run's metrics the result holds: all, none (False), or those of these names.
     """
 
     template_fields: Sequence[str] = (
@@ -78,6 +79,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         queue_timeout: Seconds | None = None,
         run_timeout: Seconds | None = None,
         stream_logs: bool = True,
+        metrics: bool | list[str] = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -95,6 +97,11 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
         self.queue_timeout = limit("queue_timeout", queue_timeout)
         self.run_timeout = limit("run_timeout", run_timeout)
         self.stream_logs = stream_logs
+        self.metrics = metrics
+
+    def result_options(self) -> dict[str, Any]:
+        """Return which metrics are wanted."""
+        return {"metrics": self.metrics}
 
     def submit(self, task: Task) -> Target:
         """Adopt the run of this attempt, or start it."""

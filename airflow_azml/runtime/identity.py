@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_azml.client.history import Run
+    from airflow_azml.client.resources.run_history import Run
 
 NONCE_KEY = "azureml_nonce"
 URL_TAG = "airflow_url"

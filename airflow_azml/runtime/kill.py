@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import AirflowException
 
+from airflow_azml.client.azureml import AzureMLClient
 from airflow_azml.client.transport.errors import AzureMLError
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Kill:
 
     def cancels_target(self) -> bool:
         """Tell whether a kill cancels what the task works on: only runs can be cancelled."""
-        return self.cancels and self.target is not None and self.target.kind == "run"
+        return self.cancels and self.target is not None and AzureMLClient.kind_of(self.target).cancellable
 
     def refuse_to_start(self) -> None:
         """Raise when the task has been killed: Airflow leaves it seconds, in which nothing new may be started."""

@@ -9,9 +9,9 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from msgspec import convert
 
-from airflow_azml import facts
-from airflow_azml.client import targets
+from airflow_azml.client.azureml import AzureMLClient
 from airflow_azml.client.lifecycle import Decision, Target, Verdict
 from airflow_azml.client.transport.errors import AzureMLError, ServiceError, from_event
 from airflow_azml.client.transport.plain_json import storable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_azml.client.lifecycle import Observation
-    from airflow_azml.client.logs import LogFollower
+    from airflow_azml.client.resources.run_log import LogFollower
     from airflow_azml.runtime.task import Task
 
 T = TypeVar("T")
@@ -53,20 +53,26 @@ def act(task: Task) -> Result:
 
 def accepted(task: Task, target: Target) -> Result:
     """Return the result of a task that does not wait: the same keys as after a wait, None where nothing is known."""
-    result: Result = storable({**facts.known(target), "studio_url": targets.studio_url(task.client, target)})
+    told = AzureMLClient.kind_of(target).known(target)
+    result: Result = storable({**told, "studio_url": task.client.studio_url(target)})
     return result
 
 
 def facts_of(task: Task, target: Target, seen: Observation) -> Result:
-    """Return what is worth telling of something that has ended well."""
-    return facts.best(lambda: task.client, target, seen)
+    """Return what is worth knowing about something that has ended well."""
+    try:
+        client = task.client
+    except Exception as error:  # noqa: BLE001 - the connection may be gone by now, which harms nothing
+        task.log.warning("what else is known about %s could not be read: %s", target, error)
+        return AzureMLClient.kind_of(target).known(target, seen)
+    return client.result(target, seen, **getattr(task.operator, "result_options", dict)())
 
 
 def read_event(event: Mapping[str, Any]) -> tuple[Target, Decision]:
     """Read what the trigger fired; raise the error that it met."""
     if "error" in event:
         raise from_event(event["error"])
-    return Target.from_json(event["target"]), Decision.from_json(event["decision"])
+    return convert(event["target"], Target), convert(event["decision"], Decision)
 
 
 def ended(task: Task, target: Target, decision: Decision, follower: LogFollower | None) -> Result:
@@ -91,16 +97,16 @@ def failure(task: Task, target: Target, decision: Decision, *, streamed: bool) -
     """
     seen = decision.observation
     if decision.verdict is Verdict.FAILED:
-        return targets.explain(task.client, target, seen, streamed=streamed)
+        return task.client.explain(target, seen, streamed=streamed)
     if decision.verdict is Verdict.UNREACHABLE:
         return ServiceError(f"gave up waiting, it was left as it is: {seen.detail}", operation=f"watch {target}")
-    return TimeoutError(targets.overdue(task.client, target, decision.limit, seen, streamed=streamed))
+    return TimeoutError(task.client.overdue(target, decision.limit, seen, streamed=streamed))
 
 
 def show_rest(task: Task, follower: LogFollower) -> None:
     """Show what is left of a log; a log that cannot be read harms nothing."""
     try:
-        follower.tell(follower.rest(task.client))
+        follower.tell(follower.rest())
     except Exception as error:  # noqa: BLE001 - the run has ended, whatever stands in the way of its log
         task.log.warning("the rest of the log could not be shown: %s", error)
 
@@ -114,7 +120,7 @@ def _cancelled(task: Task, target: Target, decision: Decision) -> Decision:
 
 def _url(task: Task, target: Target) -> str | None:
     try:
-        return targets.studio_url(task.client, target)
+        return task.client.studio_url(target)
     except Exception as error:  # noqa: BLE001 - the connection may be gone by now, which harms nothing
         task.log.warning("the link to studio is not known: %s", error)
         return None

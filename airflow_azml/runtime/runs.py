@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.definitions import collected_folders, run_definition
 from airflow_azml.client.files.bundle import Bundle
 from airflow_azml.client.names import check_compute_name
 from airflow_azml.client.specs.arguments import with_arguments
+from airflow_azml.client.specs.run_definition import collected_folders, run_definition
 from airflow_azml.client.transport.errors import InputError
 from airflow_azml.client.values import mapping
 from airflow_azml.runtime import submit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from airflow_azml.client.lifecycle import Target
     from airflow_azml.runtime.task import Task
@@ -42,7 +43,10 @@ def start(
     :param definition: what to run, or the path of a file beside the DAG.
     :param arguments: `compute_name`, `command`, `arguments` and `environment_variables` beside the definition.
     """
-    checked = _checked(task, definition, arguments, run_timeout)
+    folders = [task.beside_dag(place) for place in (folder, ".")]  # where files that it names may be
+    if isinstance(definition, str):
+        folders.insert(0, task.beside_dag(definition).parent)
+    checked = _checked(task, definition, arguments, run_timeout, folders)
     script = checked["configuration"].get("script")
     bundle = Bundle(
         task.beside_dag(folder),
@@ -61,8 +65,10 @@ def start(
     )
 
 
-def _checked(task: Task, given: Any, arguments: Mapping[str, Any], run_timeout: float | None) -> dict[str, Any]:
-    definition = run_definition(_joined(task.definition(given, FIELD), arguments), FIELD)
+def _checked(
+    task: Task, given: Any, arguments: Mapping[str, Any], run_timeout: float | None, folders: Sequence[Path]
+) -> dict[str, Any]:
+    definition = run_definition(_joined(task.definition(given, FIELD), arguments), FIELD, folders)
     configuration: dict[str, Any] = definition["configuration"]
     if configuration.get("target") is None:
         raise InputError("compute_name", rule="is required, here or as the run definition's target")

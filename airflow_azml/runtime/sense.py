@@ -9,8 +9,6 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorT
 from airflow.sdk import PokeReturnValue
 
 from airflow_azml.client.lifecycle import Policy, Verdict, Watch
-from airflow_azml.client.logs import LogFollower
-from airflow_azml.client.targets import overdue
 from airflow_azml.client.transport.errors import AzureMLError
 from airflow_azml.runtime import report
 from airflow_azml.runtime.wait import least, look, trigger
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_azml.client.lifecycle import Decision, Observation, Target
+    from airflow_azml.client.resources.run_log import LogFollower
     from airflow_azml.runtime.task import Task
 
 
@@ -91,7 +90,7 @@ class Sensing:
         if self._task.kill.happened:
             raise AirflowException(f"{target}: the task that waits for it was killed")
         if self._sensor.stream_logs and self._follower is None:
-            self._follower = LogFollower(target)
+            self._follower = self._task.client.logs.follow(target)
         if self.watch is None:  # it counts how long there was no usable answer
             self.watch = Watch(target, Policy(self._sensor.poke_interval))
         decision = self.watch.step(self._observe)
@@ -107,22 +106,28 @@ class Sensing:
     def _defer(self) -> None:
         task, sensor = self._task, self._sensor
         policy = Policy(sensor.poke_interval, least(sensor.timeout, task.execution_limit))
-        log = self._follower and self._follower.position
-        end_task = sensor.end_from_trigger and sensor.do_xcom_push and not sensor.outlets
-        how = trigger(task, self._find_target(), policy, self._started, log=log, end_task=end_task)
+        how = trigger(
+            task,
+            self._find_target(),
+            policy,
+            self._started,
+            log=self._follower and self._follower.position,
+            end_task=sensor.end_from_trigger and sensor.do_xcom_push and not sensor.outlets,
+            result_options=sensor.result_options(),
+        )
         sensor.defer(trigger=how, method_name="execute_complete")
 
     def _ended(self, event: dict[str, Any]) -> Any:
         task = self._task
         target, decision = report.read_event(event)
         position = event.get("log")
-        self._follower = position and LogFollower(target, position)
+        self._follower = position and task.client.logs.follow(target, position)
         if decision.verdict is Verdict.TIMED_OUT and task.kill.cancels:
             decision = decision.after_cancel(task.cancel(target, why="its time is over"), target.goal)
         if decision.verdict is Verdict.TIMED_OUT:
             streamed = self._follower is not None
             raise AirflowSensorTimeout(
-                overdue(task.client, target, decision.limit, decision.observation, streamed=streamed)
+                task.client.overdue(target, decision.limit, decision.observation, streamed=streamed)
             )
         return self._judge(target, decision).xcom_value
 
@@ -146,4 +151,4 @@ class Sensing:
         elif (
             self._sensor.mode != "reschedule"
         ):  # each look there is a process that does not know what others have shown
-            self._follower.tell(self._follower.read(self._task.client))
+            self._follower.tell(self._follower.read())

@@ -11,8 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client import targets
-from airflow_azml.client.lifecycle import GONE, Phase
+from airflow_azml.client.lifecycle import Phase
 from airflow_azml.client.transport.errors import AzureMLError, InputError, NotOwnedError
 from airflow_azml.client.values import texts
 
@@ -68,13 +67,13 @@ def _current(task: Task, experiment: str) -> tuple[Target, bool]:
     """Return the first run of this generation that has not failed, and whether it exists already."""
     for attempt in count():
         target = task.target("runs", task.identity.name(attempt), experiment)
-        seen = task.look(target)
-        if seen is GONE:
+        found = task.client.runs.find(target.name, experiment)
+        if found is None:
+            task.client.routing.require()
             return target, False
-        task.identity.check_run(task.client.runs.get(target.name, experiment))
-        if seen.canceling:
-            seen = targets.settled(task.client, target)
-        if seen.phase not in {Phase.FAILED, Phase.CANCELED} and not seen.canceling:
+        task.identity.check_run(found)
+        phase = task.client.runs.settled(target).phase if found.phase is Phase.CANCELING else found.phase
+        if not phase.failed and phase is not Phase.CANCELING:
             return target, True
     raise AssertionError("unreachable: count() never ends")
 
@@ -105,9 +104,9 @@ def _cancel_former(task: Task, experiment: str) -> None:
         for generation in range(identity.generation)
         for attempt in range(identity.generation - generation)
     ]
-    for found in task.client.runs.get_many(former).values() if former else ():
-        if not found.terminal:
-            _cancel_left(task, task.target("runs", found.run_id, experiment))
+    for name, found in task.client.runs.get_many(former).items() if former else ():
+        if not found.phase.terminal:
+            _cancel_left(task, task.target("runs", name, experiment))
 
 
 def _cancel_left(task: Task, left: Target) -> None:

@@ -15,19 +15,17 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.sdk.definitions._internal.templater import SandboxedEnvironment
 from jinja2 import TemplateError
 
-from airflow_azml.client import definitions, targets
-from airflow_azml.client.artifacts import clean
-from airflow_azml.client.lifecycle import Goal, Kind, Target
-from airflow_azml.client.models import Registration
+from airflow_azml.client.lifecycle import Goal, Target
 from airflow_azml.client.names import RULES, check
+from airflow_azml.client.specs import environment
+from airflow_azml.client.specs.loading import load
 from airflow_azml.client.transport.errors import InputError
 from airflow_azml.client.values import mapping
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.links.azureml import AzureMLStudioLink
-from airflow_azml.runtime import download, runs
+from airflow_azml.runtime import download, runs, scoring
 from airflow_azml.runtime.identity import Identity
 from airflow_azml.runtime.kill import Kill
-from airflow_azml.runtime.kinds import Kinds
 from airflow_azml.triggers import cancelling
 
 if TYPE_CHECKING:
@@ -37,7 +35,8 @@ if TYPE_CHECKING:
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Observation
-    from airflow_azml.client.models import Model
+    from airflow_azml.client.resources.model import Model
+    from airflow_azml.client.specs.environment import EnvironmentSpec
     from airflow_azml.runtime.sense import Sensing
 
 
@@ -64,11 +63,6 @@ class Task:
     def client(self) -> AzureMLClient:
         """The client of the task's connection."""
         return self.hook.client
-
-    @property
-    def kinds(self) -> Kinds:
-        """Operations that start something and return what to wait for."""
-        return Kinds(self.client)
 
     @cached_property
     def identity(self) -> Identity:
@@ -108,11 +102,11 @@ class Task:
         :param parent: the experiment of a run, the endpoint of a deployment, the version of a model.
         :param goal: `succeeded`; `present` for somebody who only watches; `stopped`; `gone`.
         """
-        return Target(Kind(kind.removesuffix("s").replace("_", " ")), name, parent=parent, goal=Goal(goal))
+        return Target(kind, name, parent, Goal(goal))
 
     def look(self, target: Target) -> Observation:
         """Return how the target is now."""
-        return targets.look(self.client, target)
+        return self.client.look(target)
 
     def cancel(self, target: Target, *, why: str = "its task has ended", may_appear: float = 0.0) -> Observation:
         """Cancel a run, unless its tags say that it is another task's."""
@@ -126,12 +120,14 @@ class Task:
 
     def register_model(self, run_id: str, *, path: str, properties: Any, **what: Any) -> Model:
         """Register what a run has written as a model version, or adopt the one that an earlier try has registered."""
-        own = self.identity.tags
-        given = mapping("properties", properties or {})
-        registration = Registration(path=clean(path), key=self.identity.name(), properties=given | own, **what)
-        model = self.client.models.register(self.client.runs.get(run_id), registration)
+        own = mapping("properties", properties or {}) | self.identity.tags
+        model = self.client.models.register(run_id, path=path, key=self.identity.name(), properties=own, **what)
         self.identity.check(f"model {model.name}:{model.version}", model.properties)
         return model
+
+    def score(self, endpoint: str, data: Any, **how: Any) -> Any:
+        """Send a request to a model; see :func:`airflow_azml.runtime.scoring.score`."""
+        return scoring.score(self.client, endpoint, data, **how)
 
     def download(self, run_id: str, destination: str, **what: Any) -> list[str]:
         """Download files of a run; see :func:`airflow_azml.runtime.download.download`."""
@@ -141,7 +137,7 @@ class Task:
 
     def publish(self, target: Target) -> str:
         """Show the link to the target in Airflow's UI, and return it."""
-        return self._show(targets.studio_url(self.client, target))
+        return self._show(self.client.studio_url(target))
 
     def publish_page(self, kind: str, name: str, parent: str = "") -> str:
         """Show the link to a resource's page in Airflow's UI, and return it."""
@@ -168,16 +164,18 @@ class Task:
         `template_ext` is not used: Airflow would take every string in the dict that ends in `.yml` for a template file.
         """
         if not isinstance(value, str):
-            return definitions.load(value or {}, field)
+            return load(value or {}, field)
         path = self.beside_dag(value)
-        return definitions.load(path, field, lambda text: self._rendered(text, field, path))
+        return load(path, field, lambda text: self._rendered(text, field, path))
 
-    def environment(self, value: dict[str, Any] | str | None) -> dict[str, Any] | str | None:
-        """Return an environment with the content of its conda file, which may be a file beside the DAG."""
-        if not isinstance(value, dict) or (conda := value.get("conda_file")) is None:
-            return value
-        described = {key: each for key, each in value.items() if key != "conda_file"}
-        return {**described, "condaFile": self.definition(conda, "environment.conda_file")}
+    def environment(self, value: object, name: str) -> EnvironmentSpec | None:
+        """Return an environment with the content of its conda file, which may be a file beside the DAG.
+
+        :param name: of a described environment that has no name.
+        """
+        if value is None:
+            return None
+        return environment.read(value, "environment", name=name, load=self.definition)
 
     def _rendered(self, text: str, field: str, path: Path) -> str:
         """Return a file's text with its templates rendered.

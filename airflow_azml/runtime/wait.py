@@ -6,8 +6,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from msgspec import to_builtins
+
 from airflow_azml.client.lifecycle import Policy, Verdict, Watch
-from airflow_azml.client.logs import LogFollower
 from airflow_azml.client.transport.errors import AzureMLError, NotFoundError
 from airflow_azml.runtime import report
 from airflow_azml.triggers.azureml import AzureMLTrigger
@@ -15,6 +16,7 @@ from airflow_azml.triggers.patience import REFUSALS, Queueing, may_pass, patient
 
 if TYPE_CHECKING:
     from airflow_azml.client.lifecycle import Decision, Observation, Target
+    from airflow_azml.client.resources.run_log import LogFollower
     from airflow_azml.runtime.task import Task
 
     Result = dict[str, Any]
@@ -40,7 +42,7 @@ def complete(task: Task, event: dict[str, Any]) -> Result:
         task.kill.claim()
         task.kill.target, decision = target, _ = report.read_event(event)
         position = event.get("log")
-        return report.ended(task, target, decision, position and LogFollower(target, position))
+        return report.ended(task, target, decision, position and task.client.logs.follow(target, position))
 
 
 def look(task: Task, target: Target) -> Observation:
@@ -59,7 +61,7 @@ def trigger(task: Task, target: Target, policy: Policy, started: float, **how: A
     """
     return AzureMLTrigger(
         azureml_conn_id=task.operator.azureml_conn_id,
-        target=target.as_json(),
+        target=to_builtins(target),
         poll_interval=policy.poll_interval,
         timeout=policy.timeout,
         queue_timeout=policy.queue_timeout,
@@ -78,7 +80,7 @@ def _submit(task: Task) -> Target:
 
 
 def _wait(task: Task, target: Target, started: float) -> Result:
-    follower = LogFollower(target) if task.operator.stream_logs else None
+    follower = task.client.logs.follow(target) if task.operator.stream_logs else None
     watch = Watch(target, _policy(task), started=started, log=task.log.info)
     decision = watch.step(partial(_first_look, task))
     if decision.verdict is Verdict.CONTINUE:
@@ -116,8 +118,8 @@ def _sleep(task: Task, watch: Watch, decision: Decision, follower: LogFollower |
         decision = watch.step(partial(look, task))
         if line := queueing.line(decision.observation):
             task.log.info("%s", line)
-        if follower and decision.observation.phase == "active":
-            follower.tell(follower.read(task.client))
+        if follower and decision.observation.phase in {"active", "canceling"}:
+            follower.tell(follower.read())
     return decision
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator
 
 from airflow_azml.links.azureml import STUDIO_LINKS
-from airflow_azml.parameters import UI_COLOR, Seconds
+from airflow_azml.parameters import UI_COLOR, Seconds, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_azml.runtime.task import Task
 
 
-class AzureMLBaseSensor(BaseSensorOperator):
+class AzureMLBaseSensor(Templates, BaseSensorOperator):
     """A sensor of this provider, in the modes `poke` and `reschedule`, and deferred, where it costs no worker slot.
 
     :param azureml_conn_id: the Airflow connection to the workspace.
@@ -62,6 +62,10 @@ class AzureMLBaseSensor(BaseSensorOperator):
     def target(self, task: Task) -> Target:
         """Return what is waited for."""
         raise NotImplementedError
+
+    def result_options(self) -> dict[str, Any]:
+        """Return what the result of this kind takes, such as which metrics of a run are wanted."""
+        return {}
 
     def execute(self, context: Context) -> Any:
         """Wait in the triggerer, or in the way that the sensor's mode says."""

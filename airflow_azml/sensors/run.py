@@ -21,6 +21,7 @@ class AzureMLWaitForRunSensor(AzureMLBaseSensor):
     :param experiment_name: its experiment, if known: some older workspaces need it.
     :param cancel_on_kill: cancel the run when this task is killed, or times out. False leaves it: it is another task's.
     :param stream_logs: show what the run prints in the task's log while it runs; at its end in mode `reschedule`.
+    :param metrics: which of the run's metrics the result holds: all, none (False), or those of these names.
     """
 
     template_fields: Sequence[str] = (*AzureMLBaseSensor.template_fields, "run_id", "experiment_name")
@@ -32,6 +33,7 @@ class AzureMLWaitForRunSensor(AzureMLBaseSensor):
         experiment_name: str | None = None,
         cancel_on_kill: bool = False,
         stream_logs: bool = True,
+        metrics: bool | list[str] = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -39,6 +41,11 @@ class AzureMLWaitForRunSensor(AzureMLBaseSensor):
         self.experiment_name = experiment_name
         self.cancel_on_kill = flag("cancel_on_kill", cancel_on_kill)
         self.stream_logs = stream_logs
+        self.metrics = metrics
+
+    def result_options(self) -> dict[str, Any]:
+        """Return which metrics are wanted."""
+        return {"metrics": self.metrics}
 
     def target(self, task: Task) -> Target:
         """Return the run."""

@@ -14,12 +14,10 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import msgspec
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_azml import facts
 from airflow_azml.client.lifecycle import Policy, Target, Verdict, Watch
-from airflow_azml.client.logs import LogFollower
-from airflow_azml.client.targets import look
 from airflow_azml.client.transport.errors import AzureMLError, to_event
 from airflow_azml.client.transport.plain_json import storable
 from airflow_azml.hooks.azureml import AzureMLHook
@@ -50,7 +48,7 @@ class AzureMLTrigger(BaseTrigger):
     """Wait until a run, compute, endpoint or deployment has come to its end.
 
     :param azureml_conn_id: the connection to look through.
-    :param target: `Target.as_json()`.
+    :param target: a `Target` as JSON.
     :param poll_interval: seconds between two looks.
     :param timeout: seconds after `started` at which to give up; None waits as long as the service works.
     :param queue_timeout: seconds after `started` within which a run has to begin to run.
@@ -60,13 +58,14 @@ class AzureMLTrigger(BaseTrigger):
     :param log: `LogFollower.position` from which a run's log is shown in the task's; None shows nothing.
     :param end_task: end the task from here when the wait ends well, without another worker process (Airflow 3.3 and
         later; a worker does it on others).
+    :param result_options: what the result of the target's kind takes, such as which metrics of a run.
     """
 
     def __init__(
         self,
         *,
         azureml_conn_id: str,
-        target: dict[str, str],
+        target: dict[str, Any],
         poll_interval: float,
         timeout: float | None = None,
         queue_timeout: float | None = None,
@@ -75,10 +74,11 @@ class AzureMLTrigger(BaseTrigger):
         cancel_on_kill: bool = False,
         log: dict[str, str] | None = None,
         end_task: bool = False,
+        result_options: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow has no annotation there
         self.azureml_conn_id = azureml_conn_id
-        self.target = Target.from_json(target)
+        self.target = msgspec.convert(target, Target)
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.queue_timeout = queue_timeout
@@ -87,11 +87,12 @@ class AzureMLTrigger(BaseTrigger):
         self.cancel_on_kill = cancel_on_kill
         self.log_position = log
         self.end_task = end_task
+        self.result_options = result_options or None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to take over."""
         arguments = {name: getattr(self, name) for name in _ARGUMENTS}
-        arguments |= {"target": self.target.as_json(), "log": self.log_position}
+        arguments |= {"target": msgspec.to_builtins(self.target), "log": self.log_position}
         return f"{__name__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -112,7 +113,7 @@ class AzureMLTrigger(BaseTrigger):
                         newer = await _newer(self.azureml_conn_id, client, waiter)
             event = await self._event(client, decision, run_log.position if run_log else None)
         except AzureMLError as error:
-            event = TriggerEvent(storable({"target": self.target.as_json(), "error": to_event(error)}))
+            event = TriggerEvent(storable({"target": msgspec.to_builtins(self.target), "error": to_event(error)}))
         # The worker's supervisor may notice late that the deferring process has ended. An event before that would queue
         # the task again under its hands, and the scheduler would take the report of the first end for a failure
         # (https://github.com/apache/airflow/issues/72716). Only what ends within seconds has to wait for it.
@@ -140,11 +141,11 @@ class AzureMLTrigger(BaseTrigger):
         if decision.verdict is Verdict.TIMED_OUT and self.cancel_on_kill:
             decision = await self._cancelled(client, decision)
         if self.end_task and xcom and decision.verdict is Verdict.DONE:
-            result = await in_thread(partial(self._end, client, self.target, decision.observation, shown))
+            result = await in_thread(partial(self._end, client, decision.observation, shown))
             await xcom.set("return_value", result)
             return TaskSuccessEvent()
-        told = {"target": self.target.as_json(), "decision": decision.as_json(), "log": shown}
-        return TriggerEvent(storable(told))
+        told = {"target": self.target, "decision": decision, "log": shown}
+        return TriggerEvent(storable(msgspec.to_builtins(told)))
 
     async def _cancelled(self, client: AzureMLClient, decision: Decision) -> Decision:
         """Cancel what has run out of time from here: a worker may be long in coming, and only reports it."""
@@ -155,17 +156,17 @@ class AzureMLTrigger(BaseTrigger):
             return decision  # the worker tries again, and says why when it fails
         return decision.after_cancel(seen, self.target.goal)
 
-    @staticmethod
-    def _end(client: AzureMLClient, target: Target, seen: Observation, shown: dict[str, str] | None) -> facts.Facts:
+    def _end(self, client: AzureMLClient, seen: Observation, shown: dict[str, str] | None) -> dict[str, Any]:
         """Do what the task would have done in a worker."""
         if shown is not None:
-            LogFollower.tell(LogFollower(target, shown).rest(client))
-        return facts.best(lambda: client, target, seen)
+            follower = client.logs.follow(self.target, shown)
+            follower.tell(follower.rest())
+        return client.result(self.target, seen, **(self.result_options or {}))
 
 
 _ARGUMENTS = (
     "azureml_conn_id", "poll_interval", "timeout", "queue_timeout", "run_timeout", "started",
-    "cancel_on_kill", "end_task",
+    "cancel_on_kill", "end_task", "result_options",
 )  # fmt: skip
 
 
@@ -176,7 +177,7 @@ async def _decision(
     if news := waiter.take():
         return watch.judge(news)
     if watch.left() <= 0:  # one more look: a run that has just ended has not timed out
-        return await in_thread(partial(watch.step, partial(patient, partial(look, client))))
+        return await in_thread(partial(watch.step, partial(patient, client.look)))
     if last and (line := queueing.line(last.observation)):
         _tell(line)
     return last

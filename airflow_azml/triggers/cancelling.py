@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client import targets
-
 if TYPE_CHECKING:
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Observation, Target
@@ -20,6 +18,6 @@ def cancel(client: AzureMLClient, target: Target, why: str, log: Any, **how: Any
     :param how: arguments of the client's own `cancel`.
     """
     began = time.monotonic()
-    seen = targets.cancel(client, target, **how)
+    seen = client.cancel(target, **how)
     log.info("%s: %s; cancelled, seen %s after %.0f s", target, why, seen.status, time.monotonic() - began)
     return seen

@@ -23,9 +23,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
 
-from airflow_azml.client.lifecycle import Kind, Phase
-from airflow_azml.client.targets import look_at_all
-from airflow_azml.client.transport.errors import AzureMLError
+from airflow_azml.client.lifecycle import Phase
+from airflow_azml.client.transport.errors import AzureMLError, ServiceError
 from airflow_azml.triggers.patience import REFUSALS, REREAD, may_pass
 from airflow_azml.triggers.threads import in_thread
 
@@ -47,7 +46,7 @@ FIRST_LOOK = 1.0  # seconds at most until a poller begins: pollers that start to
 LOG_GAP = 0.1  # seconds between two reads of logs: what remains of a log is read at the end, by whoever ends the task
 # Ends are told so many seconds apart: a triggerer that has to store thousands of events in one burst blocks its loop.
 WAKE_GAP = 0.005
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[AzureMLClient, bool], Hub]] = WeakKeyDictionary()
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[AzureMLClient, str], Hub]] = WeakKeyDictionary()
 
 
 class Waiter:
@@ -135,19 +134,17 @@ def _finish(woken: asyncio.Future[None]) -> None:
 
 
 class Hub:
-    """The poller of one connection in one event loop, either for runs or for everything else.
+    """The poller of one connection in one event loop: for one kind that can be asked for many at a time, or for others.
 
-    Runs are asked for many at a time, of the run history; everything else one at a time, mostly of Resource Manager.
-    The two throttle on their own, so neither poller waits for the other.
+    Runs are asked for many at a time, of the run history; most kinds one at a time, of Resource Manager. The two
+    throttle on their own, so neither poller waits for the other.
 
     :param client: whom to ask.
-    :param runs: whether its targets are runs.
     :param unreachable_timeout: seconds without any usable answer after which a waiting trigger is told.
     """
 
-    def __init__(self, client: AzureMLClient, *, runs: bool = True, unreachable_timeout: float = 1800.0) -> None:
+    def __init__(self, client: AzureMLClient, *, unreachable_timeout: float = 1800.0) -> None:
         self._client = client
-        self._runs = runs
         self.unreachable_timeout = unreachable_timeout
         self._waiters: OrderedDict[Target, tuple[Waiter, ...]] = OrderedDict()  # whose turn is next stands first
         self._interval = 0.0
@@ -160,10 +157,10 @@ class Hub:
     def of(cls, client: AzureMLClient, target: Target) -> Hub:
         """Return the running loop's hub for such targets of the client."""
         hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
-        runs = target.kind is Kind.RUN
-        if (client, runs) not in hubs:
-            hubs[client, runs] = cls(client, runs=runs)
-        return hubs[client, runs]
+        whose = (client, target.kind if client.of(target).batches else "")
+        if whose not in hubs:
+            hubs[whose] = cls(client)
+        return hubs[whose]
 
     def watching(self, target: Target, interval: float, run_log: RunLog | None = None) -> Waiter:
         """Return a waiter that is told of every new status of the target, within `with`."""
@@ -206,14 +203,20 @@ class Hub:
 
     def _next(self) -> list[Target]:
         """Return whose turn it is, and put them last in the queue."""
-        targets = list(islice(self._waiters, self._client.runs.batch_size if self._runs else 1))
+        first = next(iter(self._waiters))
+        targets = list(islice(self._waiters, self._client.of(first).batch_size))
         for target in targets:
             self._waiters.move_to_end(target)
         return targets
 
     async def _ask(self, targets: list[Target]) -> float:
         """Ask for the targets, tell their waiters; return the seconds that the service wants to be left alone."""
-        seen = await in_thread(partial(look_at_all, self._client, targets))
+        look = partial(self._client.of(targets[0]).look_many, targets)
+        try:
+            seen = await in_thread(look)
+        except Exception as error:  # a mistake of ours: it must not end the waits, and may concern this batch only
+            log.exception("looking at %d targets failed", len(targets))
+            seen = dict.fromkeys(targets, ServiceError(f"the poller failed: {error!r}", operation="look at targets"))
         errors = [may_pass(news) for news in seen.values() if isinstance(news, AzureMLError)]
         if errors:
             log.warning("no usable answer for %d of %d targets: %s", len(errors), len(targets), errors[0])
@@ -224,7 +227,7 @@ class Hub:
         for target, news in seen.items():
             group = self._waiters.get(target, ())
             woken = [waiter.tell(news) for waiter in group]
-            if any(woken) and not isinstance(news, AzureMLError) and news.phase is Phase.ACTIVE:
+            if any(woken) and not isinstance(news, AzureMLError) and news.phase in {Phase.ACTIVE, Phase.CANCELING}:
                 self._follow(group)
             if any(woken) and (isinstance(news, AzureMLError) or news.phase.terminal):
                 await asyncio.sleep(WAKE_GAP)

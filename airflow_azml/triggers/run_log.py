@@ -10,15 +10,14 @@ from __future__ import annotations
 import contextvars
 import logging
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
-from airflow_azml.client.logs import LogFollower
 from airflow_azml.triggers.threads import in_thread
 
 if TYPE_CHECKING:
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Target
+    from airflow_azml.client.resources.run_log import LogFollower
     from airflow_azml.triggers.xcom import TaskXCom
 
 log = logging.getLogger(__name__)
@@ -50,8 +49,8 @@ class RunLog:
         """Return the lines that have not been shown yet."""
         if self._follower is None:
             self.position = await self._recalled() or self.position
-            self._follower = LogFollower(self.target, self.position)
-        return await in_thread(partial(self._follower.read, client))
+            self._follower = client.logs.follow(self.target, self.position)
+        return await in_thread(self._follower.read)
 
     async def show(self, lines: list[str]) -> None:
         """Write them to the task's log, and keep in mind that they are there."""

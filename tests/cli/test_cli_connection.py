@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_azml.cli import ls, main
-from airflow_azml.client.history import Run
+from airflow_azml.client.resources.run_history import Run
 from airflow_azml.hooks.azureml import AzureMLHook
 
 

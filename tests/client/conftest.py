@@ -6,9 +6,9 @@ import pytest
 from client_support import ARM, REGION, WORKSPACE
 
 from airflow_azml.client.azureml import AzureMLClient
+from airflow_azml.client.routing import Routing, Workspace
 from airflow_azml.client.transport.auth import StaticToken
 from airflow_azml.client.transport.clouds import CLOUDS
-from airflow_azml.client.workspace import Routing, Workspace
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,9 @@ import re
 import pytest
 
 from airflow_azml.client import names
-from airflow_azml.client.definitions import collected_folders, load, run_definition
-from airflow_azml.client.service import path_of
+from airflow_azml.client.resources.resource import path_of
+from airflow_azml.client.specs.loading import load
+from airflow_azml.client.specs.run_definition import collected_folders, run_definition
 from airflow_azml.client.transport.errors import InputError
 
 CONFIGURATION = {"script": "train.py", "arguments": [1, "--x"], "framework": "python", "communicator": None}

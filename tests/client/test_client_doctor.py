@@ -11,8 +11,8 @@ import requests
 from client_support import ARM, REGION, WORKSPACE, regional
 
 from airflow_azml.client.doctor import walk
+from airflow_azml.client.routing import Routing
 from airflow_azml.client.transport.errors import AuthenticationError, AzureMLError
-from airflow_azml.client.workspace import Routing
 
 SUBS = "https://management.azure.com/subscriptions?api-version=2022-12-01"
 EXPERIMENTS = regional("history/v1.0") + "/experiments:query"

@@ -174,7 +174,7 @@ def test_a_snapshot_run(client, requests_mock, tmp_path):
     requests_mock.get(f"{HISTORY}/experiments/exp", json={"name": "exp"})
     requests_mock.post(f"{EXECUTION}/experiments/exp/snapshotrun", json={"runId": "r1"})
     definition = {"configuration": {"script": "train.py"}}
-    assert client.runs.start_snapshot("exp", snapshot, definition, "r1") == "r1"
+    assert str(client.runs.start_snapshot("exp", snapshot, definition, "r1")) == "run r1"
     assert requests_mock.last_request.qs == {"runid": ["r1"]}
     assert requests_mock.last_request.json() == {**definition, "snapshotId": snapshot}
 

@@ -6,14 +6,13 @@ import json
 import math
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from airflow_azml.client.lifecycle import (
     GONE,
-    STATUSES,
     Decision,
     Goal,
-    Kind,
     Observation,
     Phase,
     Policy,
@@ -21,12 +20,19 @@ from airflow_azml.client.lifecycle import (
     Verdict,
     Watch,
     decide,
-    phase_of,
 )
+from airflow_azml.client.resources.compute import Computes
+from airflow_azml.client.resources.compute_instance import ComputeInstances
+from airflow_azml.client.resources.deployment import Deployments
+from airflow_azml.client.resources.endpoint import Endpoints
+from airflow_azml.client.resources.model import Models
+from airflow_azml.client.resources.run import Runs
 from airflow_azml.client.transport.errors import NotFoundError, ServiceError, ThrottledError
+from airflow_azml.client.transport.longrunning import Operation
 
-RUN = Target(Kind.RUN, "train-1", parent="exp")
-DELETION = Target(Kind.COMPUTE, "cpu", goal=Goal.GONE)
+RUN = Target("runs", "train-1", parent="exp")
+DELETION = Target("computes", "cpu", goal=Goal.GONE)
+STATUSES = {kind.kind: kind.statuses for kind in (Runs, Computes, ComputeInstances, Endpoints, Deployments, Models)}
 POLICY = Policy(poll_interval=10, timeout=100, unreachable_timeout=60)
 
 
@@ -66,7 +72,7 @@ def saying(answer):
     def look(target):
         if isinstance(answer, Exception):
             raise answer
-        return answer if isinstance(answer, Observation) else Observation.of(target.kind, answer)
+        return answer if isinstance(answer, Observation) else Observation.of(STATUSES[target.kind], answer)
 
     return look
 
@@ -74,40 +80,41 @@ def saying(answer):
 @pytest.mark.parametrize(
     ("kind", "status", "phase"),
     [
-        (Kind.RUN, "NotStarted", Phase.PENDING),
-        (Kind.RUN, "Queued", Phase.PENDING),
-        (Kind.RUN, "Running", Phase.ACTIVE),
-        (Kind.RUN, "Finalizing", Phase.ACTIVE),
-        (Kind.RUN, "CancelRequested", Phase.ACTIVE),
-        (Kind.RUN, "NotResponding", Phase.ACTIVE),
-        (Kind.RUN, "Paused", Phase.ACTIVE),
-        (Kind.RUN, "Completed", Phase.SUCCEEDED),
-        (Kind.RUN, "Failed", Phase.FAILED),
-        (Kind.RUN, "Canceled", Phase.CANCELED),
-        (Kind.COMPUTE, "Creating", Phase.ACTIVE),
-        (Kind.COMPUTE, "Succeeded", Phase.SUCCEEDED),
-        (Kind.ENDPOINT, "Deleting", Phase.ACTIVE),
-        (Kind.DEPLOYMENT, "Scaling", Phase.ACTIVE),
-        (Kind.DEPLOYMENT, "Failed", Phase.FAILED),
+        ("runs", "NotStarted", Phase.PENDING),
+        ("runs", "Queued", Phase.PENDING),
+        ("runs", "Running", Phase.ACTIVE),
+        ("runs", "Finalizing", Phase.ACTIVE),
+        ("runs", "CancelRequested", Phase.CANCELING),
+        ("runs", "NotResponding", Phase.ACTIVE),
+        ("runs", "Paused", Phase.ACTIVE),
+        ("runs", "Completed", Phase.SUCCEEDED),
+        ("runs", "Failed", Phase.FAILED),
+        ("runs", "Canceled", Phase.CANCELED),
+        ("computes", "Creating", Phase.ACTIVE),
+        ("computes", "Succeeded", Phase.SUCCEEDED),
+        ("endpoints", "Deleting", Phase.ACTIVE),
+        ("deployments", "Scaling", Phase.ACTIVE),
+        ("deployments", "Failed", Phase.FAILED),
     ],
 )
 def test_a_status_means_its_phase_in_any_case(kind, status, phase):
     """Statuses are looked up in their kind's table; the services do not agree on upper and lower case."""
-    assert {phase_of(kind, spelling) for spelling in (status, status.lower(), status.upper())} == {phase}
+    seen = [Observation.of(STATUSES[kind], spelling) for spelling in (status, status.lower(), status.upper())]
+    assert {(each.phase, each.known) for each in seen} == {(phase, True)}
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", STATUSES)
 def test_a_status_that_nobody_knows_keeps_the_wait_alive(kind, watch, lines):
     """A word that the service adds one day is active, and told about: it never kills a healthy run."""
     target = Target(kind, "x")
-    decision = watch(target).step(saying(Observation.of(kind, "Hibernating")))
+    decision = watch(target).step(saying(Observation.of(STATUSES[kind], "Hibernating")))
     assert (decision.verdict, decision.observation.phase) == (Verdict.CONTINUE, Phase.ACTIVE)
-    assert lines == [f"{kind} x: Hibernating (unknown status) after 0 s"]
+    assert lines == [f"{target}: Hibernating (unknown status) after 0 s"]
 
 
 def test_only_three_ends_of_a_run_are_ends():
     """Finalizing uploads outputs and Paused may go on: neither is taken for an end."""
-    ends = {status for status, phase in STATUSES[Kind.RUN].items() if phase.terminal}
+    ends = {status for status, phase in STATUSES["runs"].items() if phase.terminal}
     assert ends == {"completed", "failed", "canceled", "cancelled"}
 
 
@@ -298,16 +305,32 @@ def test_a_wait_that_timed_out_ended_well_only_if_its_goal_is_reached(goal, seen
     [
         RUN,
         DELETION,
-        Target(Kind.DEPLOYMENT, "blue", parent="e", operation_url="https://management.azure.com/op?t=1"),
+        Target("deployments", "blue", parent="e", operation=Operation("https://arm/op?t=1", "status", 2.5)),
     ],
 )
 def test_a_target_survives_a_database(target):
     """A target is a trigger's argument: plain JSON in, the same target out."""
-    assert Target.from_json(json.loads(json.dumps(target.as_json()))) == target
+    stored = json.dumps(msgspec.to_builtins(target))
+    assert msgspec.convert(json.loads(stored), Target) == target
+    assert hash(msgspec.convert(json.loads(stored), Target)) == hash(target)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (RUN, "run train-1"),
+        (DELETION, "compute cpu"),
+        (Target("compute_instances", "ci"), "compute instance ci"),
+        (Target("deployments", "blue", "shop"), "deployment blue"),
+    ],
+)
+def test_a_target_says_what_it_is(target, words):
+    """One resource is called by the singular of its kind."""
+    assert str(target) == words
 
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_a_decision_survives_a_database(verdict):
     """A decision is a trigger's event; the wait it asked for is over by then."""
     decision = Decision(verdict, Observation(Phase.FAILED, "Failed", "exit code 1"), limit="had not ended after 1 s")
-    assert Decision.from_json(json.loads(json.dumps(decision.as_json()))) == decision
+    assert msgspec.convert(json.loads(json.dumps(msgspec.to_builtins(decision))), Decision) == decision

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from client_support import REGION, regional
 
-from airflow_azml.client.lifecycle import Kind, Target
-from airflow_azml.client.logs import PIECE, LogFollower
+from airflow_azml.client.lifecycle import Target
+from airflow_azml.client.resources.run_log import PIECE
 
 HISTORY = regional("history/v1.0")
-RUN = Target(Kind.RUN, "r1")
+RUN = Target("runs", "r1")
 STD_LOG = "user_logs/std_log.txt"
 
 
@@ -47,38 +47,38 @@ def blob(requests_mock):
 
 def test_each_line_is_told_once_and_only_when_it_is_whole(client, blob):
     """What is printed in pieces is a line when its end has come; at the end of the run the rest is one too."""
-    follower, told = LogFollower(RUN), []
+    follower, told = client.logs.follow(RUN), []
     for piece in (b"", b"one\ntw", b"o\nthree", b" and more", b"", b"\n\nlast"):
         blob.content += piece
-        told.append(follower.read(client))
+        told.append(follower.read())
     assert told == [[], ["one"], ["two"], [], [], ["three and more", ""]]
-    assert list(follower.rest(client)) == ["last"]
-    assert list(follower.rest(client)) == []
+    assert list(follower.rest()) == ["last"]
+    assert list(follower.rest()) == []
 
 
 def test_the_position_outlives_the_process(client, blob):
     """Who goes on from the position tells what the former has not told, and nothing else."""
     blob.content = b"one\ntwo\nthr"
-    first = LogFollower(RUN)
-    first.read(client)
+    first = client.logs.follow(RUN)
+    first.read()
     blob.content += b"ee\n"
-    assert list(LogFollower(RUN, first.position).rest(client)) == ["three"]
+    assert list(client.logs.follow(RUN, first.position).rest()) == ["three"]
 
 
 def test_a_progress_bar_is_told_by_its_last_word(client, blob):
     """Tqdm and its like overwrite their line a hundred times a second."""
     blob.content = b"\r 10%\r 50%\r100%\nwindows\r\n"
-    assert LogFollower(RUN).read(client) == ["100%", "windows"]
+    assert client.logs.follow(RUN).read() == ["100%", "windows"]
 
 
 def test_a_flood_is_read_in_pieces_and_nothing_of_it_is_lost(client, blob):
     """One look reads 64 KiB at most; a line that is longer is cut, for no end may ever come."""
     lines = [f"line {number} ".ljust(100, "x") for number in range(2000)]
     blob.content = "\n".join([*lines, "y" * (PIECE + 10), "end"]).encode()
-    follower = LogFollower(RUN)
-    told = follower.read(client)
+    follower = client.logs.follow(RUN)
+    told = follower.read()
     assert len(told) == PIECE // 101
-    told += follower.rest(client)
+    told += follower.rest()
     assert told[:2000] == lines
     assert "".join(told[2000:]) == "y" * (PIECE + 10) + "end"
 
@@ -86,19 +86,19 @@ def test_a_flood_is_read_in_pieces_and_nothing_of_it_is_lost(client, blob):
 def test_an_expired_signature_is_renewed(client, blob):
     """The log's address is signed for some hours: a longer run gets a new one, and no line is lost."""
     blob.content = b"one\n"
-    follower = LogFollower(RUN)
-    assert follower.read(client) == ["one"]
+    follower = client.logs.follow(RUN)
+    assert follower.read() == ["one"]
     blob.content += b"two\n"
     blob.valid = "two"
     blob.files = {STD_LOG: blob.url("two")}
-    assert follower.read(client) == ["two"]
+    assert follower.read() == ["two"]
 
 
 def test_a_storage_that_refuses_is_said_once_and_not_asked_again(client, blob, caplog):
     """A firewall before the storage account must not fail the wait, fill the log, or cost a request each look."""
     blob.valid = "nobody's"
-    follower = LogFollower(RUN)
-    assert [follower.read(client), follower.read(client), list(follower.rest(client))] == [[], [], []]
+    follower = client.logs.follow(RUN)
+    assert [follower.read(), follower.read(), list(follower.rest())] == [[], [], []]
     assert len(blob.asked) == 2
     (said,) = [record.message for record in caplog.records if "cannot be shown" in record.message]
     assert said.startswith("run r1: its log cannot be shown here, from byte 0 on: read log failed (HTTP 403)")
@@ -106,12 +106,12 @@ def test_a_storage_that_refuses_is_said_once_and_not_asked_again(client, blob, c
 
 def test_an_outage_only_delays_the_lines(client, blob, requests_mock):
     """A look without an answer tells nothing; the next one goes on where the last had stopped."""
-    follower = LogFollower(RUN)
+    follower = client.logs.follow(RUN)
     requests_mock.get(f"{HISTORY}/runs/r1/details", status_code=503)
-    assert follower.read(client) == []
+    assert follower.read() == []
     requests_mock.get(f"{HISTORY}/runs/r1/details", json={"logFiles": blob.files})
     blob.content = b"one\n"
-    assert follower.read(client) == ["one"]
+    assert follower.read() == ["one"]
 
 
 def test_what_the_script_prints_replaces_the_log_of_building_its_environment(client, blob, requests_mock):
@@ -119,37 +119,37 @@ def test_what_the_script_prints_replaces_the_log_of_building_its_environment(cli
     building = "azureml-logs/20_image_build_log.txt"
     requests_mock.get(f"{REGION}/blob/{building}", content=b"step 1\nstep 2\n", status_code=206)
     blob.files = {building: blob.url("one", building)}
-    follower = LogFollower(RUN)
-    assert follower.read(client) == ["step 1", "step 2"]
+    follower = client.logs.follow(RUN)
+    assert follower.read() == ["step 1", "step 2"]
     blob.files, blob.content = {building: blob.url("one", building), STD_LOG: blob.url("one")}, b"hello\n"
-    assert follower.read(client) == ["hello"]
+    assert follower.read() == ["hello"]
 
 
 def test_a_rest_that_cannot_be_read_is_said_to_be_missing(client, blob, requests_mock, caplog):
     """What nobody will show any more must not be lost without a word."""
     blob.content = b"one\ntwo\n"
-    follower = LogFollower(RUN)
-    assert follower.read(client) == ["one", "two"]
+    follower = client.logs.follow(RUN)
+    assert follower.read() == ["one", "two"]
     requests_mock.get(f"{REGION}/blob/{STD_LOG}", status_code=503)
-    assert list(follower.rest(client)) == []
+    assert list(follower.rest()) == []
     assert "run r1: its log cannot be shown here, from byte 8 on: read log failed (HTTP 503)" in caplog.text
 
 
 def test_a_log_that_is_not_listed_for_a_moment_does_not_begin_anew(client, blob):
     """The service's list of files may lag behind."""
     blob.content = b"one\n"
-    first = LogFollower(RUN)
-    first.read(client)
+    first = client.logs.follow(RUN)
+    first.read()
     files, blob.files = blob.files, {}
-    second = LogFollower(RUN, first.position)
-    assert second.read(client) == []
+    second = client.logs.follow(RUN, first.position)
+    assert second.read() == []
     blob.files = files
     blob.content += b"two\n"
-    assert second.read(client) == ["two"]
+    assert second.read() == ["two"]
 
 
 def test_a_long_line_is_cut_between_characters(client, blob):
     """Half a character is no text."""
     blob.content = ("x" + "\u00e9" * PIECE).encode() + b"\n"
-    told = list(LogFollower(RUN).rest(client))
+    told = list(client.logs.follow(RUN).rest())
     assert "".join(told) == "x" + "\u00e9" * PIECE

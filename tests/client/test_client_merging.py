@@ -6,7 +6,7 @@ import pytest
 from client_support import ARM
 
 from airflow_azml.client import merging
-from airflow_azml.client.definitions import run_definition
+from airflow_azml.client.specs.run_definition import run_definition
 from airflow_azml.client.transport.errors import ConflictError, InputError
 from airflow_azml.client.values import with_texts
 
@@ -144,7 +144,7 @@ def test_what_has_failed_is_put_again(client, requests_mock, state):
 )
 def test_a_deployment_that_is_as_wanted_is_left_alone(client, requests_mock, spec):
     """A deployment takes minutes to update: nothing is sent when nothing differs."""
-    assert client.deployments.ensure("ep1", "blue", spec, instance_type="another").operation is None
+    assert client.deployments.ensure("ep1", "blue", spec).operation is None
     assert {request.method for request in requests_mock.request_history} == {"GET"}
 
 

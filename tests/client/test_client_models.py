@@ -7,7 +7,7 @@ import re
 import pytest
 from client_support import ARM, regional
 
-from airflow_azml.client.models import MARKER, Registration
+from airflow_azml.client.specs.registration import MARKER
 from airflow_azml.client.transport import errors
 
 MODELS = f"{ARM}/models"
@@ -16,7 +16,7 @@ SERVICES = regional("modelmanagement/v1.0") + "/services"
 ASSETS = regional("modelmanagement/v1.0") + "/assets"
 ARTIFACTS = regional("artifact/v2.0") + "/artifacts"
 ENDPOINTS = f"{ARM}/onlineEndpoints"
-KEY = Registration(name="m", key="k1", tags={"a": 1})
+KEY = {"name": "m", "key": "k1", "tags": {"a": 1}}
 
 
 def arm(version, uri="azureml://jobs/r1/outputs/artifacts/paths/model", **properties):
@@ -166,7 +166,7 @@ def test_v2_registers_local_files(client, requests_mock, folder, uploads, secret
     requests_mock.get(MODELS + "/m", status_code=404)
     requests_mock.get(f"{MODELS}/m/versions/1", status_code=404)
     requests_mock.put(f"{MODELS}/m/versions/1", json=arm("1", properties={MARKER: "k1"}))
-    assert client.models.register_local(folder, KEY).version == "1"
+    assert client.models.register_local(folder, **KEY).version == "1"
     assert uploads == {"a.pkl": b"aaa", "sub/b": b""}
     uri = requests_mock.last_request.json()["properties"]["modelUri"]
     assert re.fullmatch(r"azureml://datastores/workspaceartifactstore/paths/LocalUpload/m-\w{12}/model", uri)
@@ -179,7 +179,7 @@ def test_v1_registers_local_files(make_client, requests_mock, folder, uploads):
     requests_mock.get(MANAGED, json={"value": []})
     requests_mock.post(ASSETS, json={"id": "a1"})
     requests_mock.post(MANAGED, json=managed(1))
-    client.models.register_local(folder / "a.pkl", Registration(name="m", key="k1", path="model/x.pkl"))
+    client.models.register_local(folder / "a.pkl", name="m", key="k1", path="model/x.pkl")
     assert uploads == {"x.pkl": b"aaa"}
     asset, model = (request.json() for request in sent(requests_mock, "POST")[-2:])
     assert re.fullmatch(r"LocalUpload/m-\w{12}/model/x.pkl", asset["artifacts"][0]["prefix"])
@@ -190,7 +190,7 @@ def test_v1_registers_local_files(make_client, requests_mock, folder, uploads):
 def test_local_files_are_registered_once(client, requests_mock, folder):
     """A version with the caller's key is adopted, and nothing is uploaded again."""
     requests_mock.get(f"{MODELS}/m/versions", json={"value": [arm("4", properties={MARKER: "k1"})]})
-    assert client.models.register_local(folder, KEY).version == "4"
+    assert client.models.register_local(folder, **KEY).version == "4"
     assert {request.method for request in requests_mock.request_history} == {"GET"}
 
 
@@ -200,4 +200,4 @@ def test_local_files_that_are_not_there(client, requests_mock, tmp_path):
     (tmp_path / "empty").mkdir()
     for source, reason in ((tmp_path / "no", "neither a file nor a folder"), (tmp_path / "empty", "no files")):
         with pytest.raises(errors.InputError, match=reason):
-            client.models.register_local(source, KEY)
+            client.models.register_local(source, **KEY)

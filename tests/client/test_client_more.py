@@ -6,13 +6,13 @@ import pytest
 from client_support import ARM, regional
 
 from airflow_azml.client.files.blobs import MAX_BLOB, files_in, upload
-from airflow_azml.client.history import Run
+from airflow_azml.client.resources.run_history import Run
+from airflow_azml.client.routing import Workspace
 from airflow_azml.client.transport import errors
 from airflow_azml.client.transport.longrunning import Operation
-from airflow_azml.client.workspace import Workspace
 
 ROOT = "https://management.azure.com"
-RUN = Run.parse({"runId": "r1", "status": "Completed", "dataContainerId": "dcid.r1"})
+RUN = Run.of({"runId": "r1", "status": "Completed", "dataContainerId": "dcid.r1"})
 ARTIFACTS = regional("artifact/v2.0") + "/artifacts"
 ENDPOINTS = f"{ARM}/onlineEndpoints"
 SCORE = "https://ep1.eastus.inference.ml.azure.com/score"
@@ -51,11 +51,13 @@ def test_a_workspace_is_created(client, requests_mock):
     requests_mock.get(f"{ROOT}{other.arm_path}", status_code=404)
     requests_mock.put(f"{ROOT}{other.arm_path}", status_code=202, headers={"Location": f"{ROOT}/op"})
     spec = {"location": "eastus", "identity": {"type": "systemAssigned"}, "properties": {"keyVault": "/kv"}}
-    assert client.workspaces.create(other, spec) == Operation(f"{ROOT}/op", "location")
+    target = client.workspaces.create(other, spec)
+    assert (target.name, target.operation) == (other.arm_id, Operation(f"{ROOT}/op", "location"))
     assert requests_mock.last_request.json() == spec
     there = {"location": "East US", "identity": {"type": "SystemAssigned"}, "tags": {"a": "b"}}
     requests_mock.get(f"{ROOT}{other.arm_path}", json={**there, "properties": {"keyVault": "/kv", "storage": "/s"}})
-    assert client.workspaces.create(other, spec) is None
+    assert client.workspaces.create(other, spec).operation is None
+    assert client.look(client.workspaces.target(other.arm_id)).phase == "active"
     with pytest.raises(errors.ConflictError, match=r"properties\.keyVault is '/kv', not '/other'"):
         client.workspaces.create(other, {**spec, "properties": {"keyVault": "/other"}})
     assert [request.method for request in requests_mock.request_history].count("PUT") == 1
@@ -140,15 +142,15 @@ def test_all_outputs_are_downloaded(client, requests_mock, tmp_path):
 def test_compute_instances_and_nodes(client, requests_mock):
     """Start, stop and restart use the api-version that has them; a POST's nextLink is followed by GET."""
     location = {"Location": f"{ARM}/op"}
+    instance = {"name": "ci1", "properties": {"computeType": "ComputeInstance", "properties": {"state": "Resizing"}}}
+    requests_mock.get(f"{ARM}/computes/ci1", json=instance)
     for verb in ("start", "stop", "restart"):
         requests_mock.post(f"{ARM}/computes/ci1/{verb}?api-version=2021-07-01", status_code=202, headers=location)
-        assert getattr(client.computes, verb)("ci1") == Operation(f"{ARM}/op", "location")
+        assert getattr(client.compute_instances, verb)("ci1").operation == Operation(f"{ARM}/op", "location")
     requests_mock.post(f"{ARM}/computes/cpu/listNodes", json={"nodes": [{"nodeId": 1}], "nextLink": f"{ARM}/more"})
     requests_mock.get(f"{ARM}/more", json={"nodes": [{"nodeId": 2}]})
     assert [node["nodeId"] for node in client.computes.nodes("cpu")] == [1, 2]
-    instance = {"name": "ci1", "properties": {"computeType": "ComputeInstance", "properties": {"state": "Stopped"}}}
-    requests_mock.get(f"{ARM}/computes/ci1", json=instance)
-    assert client.computes.get("ci1").state == "Stopped"
+    assert client.computes.get("ci1").state == "Resizing"
 
 
 def endpoint(mode):
@@ -192,7 +194,7 @@ def test_scoring_with_an_entra_token(make_client, requests_mock):
 def test_keys_are_regenerated(client, requests_mock):
     """One of the two; not repeated blindly, since each time makes another key."""
     requests_mock.post(f"{ENDPOINTS}/ep1/regenerateKeys", status_code=202, headers={"Location": f"{ARM}/op"})
-    assert client.endpoints.regenerate_key("ep1", "Primary") == Operation(f"{ARM}/op", "location")
+    assert client.endpoints.regenerate_key("ep1", "Primary").operation == Operation(f"{ARM}/op", "location")
     assert requests_mock.last_request.json() == {"keyType": "Primary"}
 
 
@@ -203,7 +205,7 @@ def test_a_deployment_is_scaled(client, requests_mock):
     raw = {"name": "blue", "location": "eastus", "sku": {"name": "Default", "capacity": 1}, "properties": inner}
     requests_mock.get(url, json=raw)
     requests_mock.put(url, json={**raw, "sku": {"capacity": 3}})
-    assert client.deployments.scale("ep1", "blue", "3").instance_count == 3
+    client.deployments.scale("ep1", "blue", "3")
     assert requests_mock.last_request.json() == {
         "location": "eastus",
         "sku": {"name": "Default", "capacity": 3},

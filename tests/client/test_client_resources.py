@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from client_support import ARM, WS, regional
 
-from airflow_azml.client.history import Run
-from airflow_azml.client.models import MARKER, Model, Registration
+from airflow_azml.client.resources.endpoint import endpoint_page
+from airflow_azml.client.resources.model import Model, model_page
+from airflow_azml.client.resources.run_history import Run
+from airflow_azml.client.routing import Workspace
+from airflow_azml.client.specs.registration import MARKER
 from airflow_azml.client.transport import errors
 from airflow_azml.client.transport.longrunning import Operation
-from airflow_azml.client.workspace import Workspace, compute_page, endpoint_page, model_page, run_page
 
 OPERATION = "https://management.azure.com/subscriptions/s/providers/x/operations/1?api-version=2019-11-01"
 STARTED = {"Azure-AsyncOperation": OPERATION}
-RUN = Run.parse({"runId": "r1", "status": "Completed", "dataContainerId": "dcid.r1"})
+RUN = Run.of({"runId": "r1", "status": "Completed", "dataContainerId": "dcid.r1"})
 
 
 def sent(mock, method):
@@ -30,15 +33,20 @@ def sent(mock, method):
     [
         ({**STARTED, "Location": "https://management.azure.com/l"}, "status"),
         ({"Location": OPERATION}, "location"),
-        ({}, "resource"),
     ],
 )
 def test_where_an_operation_is_looked_for(client, requests_mock, headers, kind):
-    """Azure-AsyncOperation, then Location, then the resource; as plain JSON and back."""
+    """Azure-AsyncOperation, then Location; as plain JSON and back."""
     requests_mock.put(OPERATION, headers={**headers, "Retry-After": "3"}, json={})
     operation = Operation.started_by(client.transport.request("PUT", OPERATION, operation="put"))
     assert (operation.url, operation.kind, operation.retry_after) == (OPERATION, kind, 3)
-    assert Operation.from_dict(operation.as_dict()) == operation
+    assert msgspec.convert(msgspec.to_builtins(operation), Operation) == operation
+
+
+def test_without_a_header_only_the_resource_tells(client, requests_mock):
+    """There is no operation to follow."""
+    requests_mock.put(OPERATION, headers={"Retry-After": "3"}, json={})
+    assert Operation.started_by(client.transport.request("PUT", OPERATION, operation="put")) is None
 
 
 @pytest.mark.parametrize(
@@ -54,9 +62,9 @@ def test_where_an_operation_is_looked_for(client, requests_mock, headers, kind):
         ("location", {"status_code": 202}, "InProgress"),
         ("location", {"status_code": 204}, "Succeeded"),
         ("location", {"json": {"properties": {"provisioningState": "Failed"}}}, "Failed"),
-        ("resource", {"json": {"properties": {"provisioningState": "Creating"}}}, "InProgress"),
-        ("resource", {"json": {"properties": {"provisioningState": "Succeeded"}}}, "Succeeded"),
-        ("resource", {"json": {"name": "no state at all"}}, "Succeeded"),
+        ("location", {"json": {"properties": {"provisioningState": "Creating"}}}, "InProgress"),
+        ("location", {"json": {"properties": {"provisioningState": "Succeeded"}}}, "Succeeded"),
+        ("location", {"json": {"name": "no state at all"}}, "Succeeded"),
     ],
 )
 def test_how_far_an_operation_is(client, requests_mock, kind, answer, status):
@@ -85,15 +93,16 @@ def test_a_foreign_operation_address_is_refused(client, requests_mock):
 # --- workspace ---
 
 
-def test_studio_links():
+def test_studio_links(client):
     """Every page names the workspace and, when it is known, the tenant."""
     workspace = Workspace("s", "g", "w")
-    url = workspace.studio_url(run_page("r 1"), tenant_id="t")
+    url = workspace.studio_url(client.runs.page(client.runs.target("r 1")), tenant_id="t")
     assert url == f"https://ml.azure.com/runs/r%201?wsid={WS}&tid=t"
     assert workspace.studio_url(model_page("m", "1"), studio="https://ml.azure.us") == (
         f"https://ml.azure.us/model/m:1/details?wsid={WS}"
     )
-    assert [compute_page("c"), endpoint_page("e")] == ["/compute/c/details", "/endpoints/realtime/e/detail"]
+    pages = [client.computes.page(client.computes.target("c")), endpoint_page("e")]
+    assert pages == ["/compute/c/details", "/endpoints/realtime/e/detail"]
     assert workspace.studio_url() == f"https://ml.azure.com/home?wsid={WS}"
 
 
@@ -112,7 +121,7 @@ def test_names_are_encoded_in_urls_and_nowhere_else(make_client, requests_mock):
     assert made.id == f"{workspace.arm_id}/environments/e/versions/1"
     assert requests_mock.last_request.url.startswith(url)
     client.models.workspace = workspace
-    model = Model("m", "1", "m:1", {}, {}, "", "", "", "", {})
+    model = Model(name="m", version="1", id="m:1")
     assert client.models.arm_id(model) == f"{workspace.arm_id}/models/m/versions/1"
 
 
@@ -121,7 +130,7 @@ def test_a_client_needs_a_known_api(make_client):
     with pytest.raises(errors.InputError, match="'v1' or 'v2'"):
         make_client(api="v3")
     with make_client(api="v1") as client:
-        assert type(client.models).__name__ == "ModelManagementModels"
+        assert type(client.models).__name__ == "ClassicModels"
 
 
 # --- computes ---
@@ -148,10 +157,12 @@ def test_compute_create(client, requests_mock, secrets):
     requests_mock.put(f"{COMPUTES}/cpu", status_code=201, json=COMPUTE, headers=STARTED)
     inner = {"vmSize": "STANDARD_D2_V2", "userAccountCredentials": {"adminUserName": "u", "adminUserPassword": "pw"}}
     spec = {"properties": {"computeType": "AmlCompute", "properties": inner}}
-    compute = client.computes.create("cpu", spec)
+    target = client.computes.create("cpu", spec)
     assert requests_mock.last_request.json() == {"location": "eastus", **spec}
     assert requests_mock.last_request.qs == {"api-version": ["2019-11-01"]}
-    assert compute.operation == Operation(OPERATION, "status")
+    assert target.operation == Operation(OPERATION, "status")
+    requests_mock.get(f"{COMPUTES}/cpu", json=COMPUTE)
+    compute = client.computes.get("cpu")
     assert (compute.vm_size, compute.errors, compute.current_nodes) == ("STANDARD_D2_V2", ("Quota: no cores",), 1)
     assert "pw" in secrets
 
@@ -189,7 +200,7 @@ def test_compute_get_list_update_nodes(client, requests_mock):
     assert client.computes.get("cpu").scale_settings == {"maxNodeCount": 2}
     assert requests_mock.last_request.qs == {"api-version": ["2021-07-01"]}
     assert [compute.name for compute in client.computes.list()] == ["cpu"]
-    assert client.computes.update_scale("cpu", {"maxNodeCount": 3}).operation.kind == "resource"
+    assert client.computes.update_scale("cpu", {"maxNodeCount": 3}).operation is None
     assert requests_mock.last_request.json() == {"properties": {"scaleSettings": {"maxNodeCount": 3}}}
     assert client.computes.nodes("cpu")[0]["nodeState"] == "idle"
 
@@ -198,7 +209,8 @@ def test_compute_get_list_update_nodes(client, requests_mock):
 def test_compute_delete(client, requests_mock, status, there):
     """The machines go too; what was not there is no error."""
     requests_mock.delete(f"{COMPUTES}/cpu", status_code=status, headers=STARTED)
-    assert (client.computes.delete("cpu") is not None) is there
+    target = client.computes.delete("cpu")
+    assert (target.goal, target.operation is not None) == ("gone", there)
     assert requests_mock.last_request.qs == {"api-version": ["2019-11-01"], "underlyingresourceaction": ["delete"]}
 
 
@@ -207,9 +219,14 @@ def test_compute_delete(client, requests_mock, status, there):
 ARTIFACT = regional("artifact/v2.0") + "/artifacts"
 CONTENT = f"{ARTIFACT}/prefix/contentinfo/ExperimentRun/dcid.r1/outputs/model"
 MODELS = f"{ARM}/models/m"
-WANTED = Registration(
-    name="m", path="outputs/model/", key="k1", tags={"n": 1}, properties={"p": "q"}, model_type="mlflow_model"
-)
+WANTED = {
+    "name": "m",
+    "path": "outputs/model/",
+    "key": "k1",
+    "tags": {"n": 1},
+    "properties": {"p": "q"},
+    "model_type": "mlflow_model",
+}
 
 
 @pytest.fixture
@@ -236,7 +253,7 @@ def test_v2_registration_puts_the_next_version(client, requests_mock):
     requests_mock.get(MODELS, json={"properties": {"nextVersion": "3"}})
     requests_mock.get(f"{MODELS}/versions/3", status_code=404)
     requests_mock.put(f"{MODELS}/versions/3", status_code=201, json=echo)
-    model = client.models.register(RUN, WANTED)
+    model = client.models.register(RUN, **WANTED)
     assert (model.name, model.version, model.run_id) == ("m", "3", "r1")
     assert requests_mock.last_request.json() == {
         "properties": {
@@ -250,7 +267,7 @@ def test_v2_registration_puts_the_next_version(client, requests_mock):
 def test_v2_registration_is_made_once(client, requests_mock):
     """A version that has the caller's key is adopted, without looking at outputs that may be gone."""
     requests_mock.get(f"{MODELS}/versions", json={"value": [arm_version("2", "other"), arm_version("1", "k1")]})
-    assert client.models.register(RUN, WANTED).version == "1"
+    assert client.models.register(RUN, **WANTED).version == "1"
     assert sent(requests_mock, "PUT") == []
 
 
@@ -263,7 +280,7 @@ def test_v2_registration_gives_way_to_a_faster_writer(client, requests_mock):
     requests_mock.get(f"{MODELS}/versions/2", status_code=404)
     requests_mock.put(f"{MODELS}/versions/1", status_code=409)
     requests_mock.put(f"{MODELS}/versions/2", json=echo)
-    assert client.models.register(RUN, WANTED).version == "2"
+    assert client.models.register(RUN, **WANTED).version == "2"
 
 
 @pytest.mark.usefixtures("outputs")
@@ -272,7 +289,7 @@ def test_v2_registration_of_a_taken_version(client, requests_mock):
     requests_mock.get(f"{MODELS}/versions", json={"value": []})
     requests_mock.get(f"{MODELS}/versions/7", json=arm_version("7", "other"))
     with pytest.raises(errors.ConflictError, match="version 7"):
-        client.models.register(RUN, Registration(name="m", path="outputs/model", key="k1", version="7"))
+        client.models.register(RUN, name="m", path="outputs/model", key="k1", version="7")
     assert sent(requests_mock, "PUT") == []
 
 
@@ -284,7 +301,7 @@ def test_v2_registration_that_is_refused(client, requests_mock):
     requests_mock.get(f"{MODELS}/versions/1", status_code=404)
     requests_mock.put(f"{MODELS}/versions/1", status_code=400, json={"error": {"code": "Bad", "message": "type"}})
     with pytest.raises(errors.InvalidRequestError, match="Bad: type"):
-        client.models.register(RUN, WANTED)
+        client.models.register(RUN, **WANTED)
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
@@ -297,7 +314,7 @@ def test_a_path_that_is_not_in_the_outputs(make_client, requests_mock, api):
     paths = [{"path": "logs/x"}, {"path": "outputs/modle/a"}]
     requests_mock.get(f"{ARTIFACT}/ExperimentRun/dcid.r1", json={"value": paths})
     with pytest.raises(errors.InputError, match=r"is not in the outputs of run r1; there is: outputs/modle/a$"):
-        client.models.register(RUN, WANTED)
+        client.models.register(RUN, **WANTED)
     assert {request.method for request in requests_mock.request_history} == {"GET"}
 
 
@@ -333,7 +350,7 @@ def test_v1_registration(make_client, requests_mock):
     requests_mock.get(MANAGED, json={"value": [managed(1, "other")]})
     requests_mock.post(ASSETS, json={"id": "a1"})
     requests_mock.post(MANAGED, json=managed(2))
-    model = client.models.register(RUN, WANTED)
+    model = client.models.register(RUN, **WANTED)
     assert (model.version, model.id, model.run_id, model.tags) == ("2", "m:2", "r1", {"n": "1"})
     asset, registered = (request.json() for request in sent(requests_mock, "POST"))
     assert asset == {"name": "m", "artifacts": [{"prefix": "ExperimentRun/dcid.r1/outputs/model"}], "runid": "r1"}
@@ -343,7 +360,8 @@ def test_v1_registration(make_client, requests_mock):
         "kvTags": {"n": "1"}, "properties": {"p": "q", MARKER: "k1"}, "framework": "mlflow_model", "description": "",
     }  # fmt: skip
     listing = next(request for request in requests_mock.request_history if request.url.startswith(MANAGED))
-    assert listing.qs == {"name": ["m"], "runid": ["r1"], "orderby": ["createdatdesc"]}
+    mark = "airflow_azml.registration=k1"
+    assert listing.qs == {"name": ["m"], "runid": ["r1"], "orderby": ["createdatdesc"], "properties": [mark]}
 
 
 @pytest.mark.usefixtures("outputs")
@@ -353,7 +371,7 @@ def test_v1_registration_whose_answer_was_lost_is_adopted(make_client, requests_
     requests_mock.get(MANAGED, [{"json": {"value": []}}, {"json": {"value": [managed(1)]}}])
     requests_mock.post(ASSETS, json={"id": "a1"})
     requests_mock.post(MANAGED, status_code=503, headers={"Retry-After": "1"})
-    assert client.models.register(RUN, WANTED).version == "1"
+    assert client.models.register(RUN, **WANTED).version == "1"
     assert len([request for request in sent(requests_mock, "POST") if request.url == MANAGED]) == 1
 
 
@@ -363,7 +381,7 @@ def test_v1_registration_with_a_version(make_client, requests_mock):
     client = make_client(api="v1")
     requests_mock.get(MANAGED, json={"value": []})
     with pytest.raises(errors.InputError, match="counts versions"):
-        client.models.register(RUN, Registration(name="m", path="outputs/model", key="k", version="7"))
+        client.models.register(RUN, name="m", path="outputs/model", key="k", version="7")
 
 
 def test_v1_get_and_delete(make_client, requests_mock):
@@ -424,7 +442,7 @@ def test_code_is_uploaded_in_the_contracts_order(client, requests_mock, code, se
     requests_mock.post(codes, json={"blobReferenceForConsumption": place})
     requests_mock.put(requests_mock_any("https://sa.blob.core.windows.net/"), text=keep, status_code=201)
     requests_mock.put(codes, json={"id": "code-id"})
-    assert client.codes.upload(code, entry_script="score.py") == "code-id"
+    assert client.code_assets.upload(code, entry_script="score.py") == "code-id"
     look, start, *blobs, mark, register = requests_mock.request_history[-6:]
     assert look.qs["hashversion"] == ["202208"]
     assert start.json() == {"pendingUploadType": "TemporaryBlobReference"}
@@ -443,7 +461,7 @@ def test_code_is_uploaded_in_the_contracts_order(client, requests_mock, code, se
 def test_code_that_is_there_is_not_uploaded(client, requests_mock, code):
     """The same folder has the same name and hash."""
     requests_mock.get(requests_mock_any(f"{ARM}/codes/"), json={"value": [{"id": "old"}]})
-    assert client.codes.upload(code) == client.codes.upload(code) == "old"
+    assert client.code_assets.upload(code) == client.code_assets.upload(code) == "old"
     assert len({request.url for request in requests_mock.request_history}) == 1
 
 
@@ -467,12 +485,12 @@ def test_endpoint_create(client, requests_mock):
     """What is left out of the spec is filled in; numbers and booleans in tags become text."""
     requests_mock.get(f"{ENDPOINTS}/ep1", status_code=404)
     requests_mock.put(f"{ENDPOINTS}/ep1", status_code=201, json=ENDPOINT, headers=STARTED)
-    endpoint = client.endpoints.ensure("ep1", {"tags": {"a": "b", "n": 1, "keep": True}})
+    target = client.endpoints.ensure("ep1", {"tags": {"a": "b", "n": 1, "keep": True}})
     assert requests_mock.last_request.json() == {
         "location": "eastus", "identity": {"type": "SystemAssigned"}, "properties": {"authMode": "Key"},
         "tags": {"a": "b", "n": "1", "keep": "True"},
     }  # fmt: skip
-    assert (endpoint.scoring_uri, endpoint.operation.url) == (SCORE, OPERATION)
+    assert (str(target), target.operation.url) == ("endpoint ep1", OPERATION)
 
 
 def test_traffic_is_put_with_the_whole_endpoint(client, requests_mock):
@@ -493,10 +511,18 @@ def test_traffic_is_put_with_the_whole_endpoint(client, requests_mock):
     assert body["sku"] == {"name": "x"}
 
 
-@pytest.mark.parametrize("traffic", [{"blue": 50}, {"blue": 101, "red": -1}, {"blue": 99.5, "red": 0.5}])
-def test_traffic_must_make_a_whole(client, requests_mock, traffic):
+@pytest.mark.parametrize(
+    ("traffic", "said"),
+    [
+        ({"blue": 50}, "add up to 100"),
+        ({"blue": 60, "red": 60}, "add up to 100"),
+        ({"blue": 101, "red": -1}, "traffic of red -1: must be a whole number, 0 or more"),
+        ({"blue": 99.5, "red": 0.5}, "traffic of blue 99.5: must be a whole number"),
+    ],
+)
+def test_traffic_must_make_a_whole(client, requests_mock, traffic, said):
     """Said before anything is sent."""
-    with pytest.raises(errors.InputError, match="add up to 100"):
+    with pytest.raises(errors.InputError, match=said):
         client.endpoints.set_traffic("ep1", traffic)
     assert requests_mock.request_history == []
 
@@ -569,13 +595,14 @@ def test_deployment_create_list_logs(client, requests_mock):
     requests_mock.get(f"{url}/blue", [{"status_code": 404}, {"json": DEPLOYMENT}])
     requests_mock.get(url, json={"value": [DEPLOYMENT]})
     requests_mock.post(f"{url}/blue/getLogs", json={"content": "line"})
-    made = client.deployments.ensure("ep1", "blue", {"properties": {"model": "m"}})
+    made = client.deployments.ensure("ep1", "blue", {"properties": {"model": "m"}}, instance_type="S1")
     assert requests_mock.last_request.json() == {
         "location": "eastus", "sku": {"name": "Default", "capacity": 1},
-        "properties": {"endpointComputeType": "Managed", "model": "m"},
+        "properties": {"endpointComputeType": "Managed", "model": "m", "instanceType": "S1"},
     }  # fmt: skip
-    assert (made.provisioning_state, made.instance_count, made.operation.url) == ("Scaling", 2, OPERATION)
-    assert client.deployments.get("ep1", "blue").model == "m"
+    assert (made.name, made.parent, made.operation.url) == ("blue", "ep1", OPERATION)
+    there = client.deployments.get("ep1", "blue")
+    assert (there.model, there.provisioning_state, there.instance_count) == ("m", "Scaling", 2)
     assert [deployment.name for deployment in client.deployments.list("ep1")] == ["blue"]
     assert client.deployments.logs("ep1", "blue", 5) == "line"
     assert requests_mock.last_request.json() == {"tail": 5, "containerType": "InferenceServer"}
@@ -590,7 +617,11 @@ def test_endpoint_and_deployment_delete(client, requests_mock, status, there):
     requests_mock.delete(f"{ENDPOINTS}/ep1", status_code=status, headers=headers)
     requests_mock.delete(f"{ENDPOINTS}/ep1/deployments/blue", status_code=status, headers=headers)
     expected = Operation(OPERATION, "location") if there else None
-    assert client.endpoints.delete("ep1") == client.deployments.delete("ep1", "blue") == expected
+    targets = client.endpoints.delete("ep1"), client.deployments.delete("ep1", "blue")
+    assert [(str(target), target.goal, target.operation) for target in targets] == [
+        ("endpoint ep1", "gone", expected),
+        ("deployment blue", "gone", expected),
+    ]
 
 
 def test_endpoint_list(client, requests_mock):

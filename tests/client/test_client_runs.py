@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from email.parser import BytesParser
 from email.policy import HTTP
 
@@ -11,10 +13,12 @@ import requests
 from client_support import REGION, WS, regional
 
 from airflow_azml.client.files.bundle import Bundle
-from airflow_azml.client.history import Run
-from airflow_azml.client.runs import stream_log
+from airflow_azml.client.lifecycle import Target
+from airflow_azml.client.resources.run_history import Run
+from airflow_azml.client.resources.run_log import stream_log
 from airflow_azml.client.transport import errors
 
+STARTED = Target("runs", "r1", "exp")
 HISTORY = regional("history/v1.0")
 EXECUTION = regional("execution/v1.0")
 START = f"{EXECUTION}/experiments/exp/startrun"
@@ -48,7 +52,7 @@ def test_start_sends_the_multipart_with_our_run_id(client, requests_mock, bundle
         return {"runId": "r1"}
 
     requests_mock.post(START, json=answer)
-    assert client.runs.start("exp", bundle, {"configuration": {"script": "train.py"}}, "r1") == "r1"
+    assert client.runs.start("exp", bundle, {"configuration": {"script": "train.py"}}, "r1") == STARTED
     assert requests_mock.last_request.qs == {"runid": ["r1"]}
     assert received["headers"]["Content-Length"] == str(len(received["body"]))
     assert "Transfer-Encoding" not in received["headers"]
@@ -86,7 +90,7 @@ def test_a_run_that_was_started_although_the_post_failed_is_adopted(client, requ
     """After a doubtful answer we look: the run is there, so nothing is sent again."""
     requests_mock.post(START, [lost])
     requests_mock.get(f"{HISTORY}/runs/r1", json=RUN)
-    assert client.runs.start("exp", bundle, {}, "r1") == "r1"
+    assert client.runs.start("exp", bundle, {}, "r1") == STARTED
     assert len(posts(requests_mock, START)) == 1
 
 
@@ -96,7 +100,7 @@ def test_a_run_that_was_not_started_is_started(client, requests_mock, bundle):
     requests_mock.post(START, [{"status_code": 500}, {"json": {"runId": "r1"}}])
     requests_mock.get(f"{HISTORY}/runs/r1", status_code=404)
     requests_mock.get(f"{HISTORY}/experiments/exp/runs/r1", status_code=404)
-    assert client.runs.start("exp", bundle, {}, "r1") == "r1"
+    assert client.runs.start("exp", bundle, {}, "r1") == STARTED
     first, second = posts(requests_mock, START)
     assert b"".join(first.body) == b"".join(second.body)
 
@@ -125,7 +129,7 @@ def test_get_reads_a_run(client, requests_mock):
     failed = {"error": {"error": {"code": "UserError", "message": "boom", "innerError": {"code": "NonZeroExitCode"}}}}
     requests_mock.get(f"{HISTORY}/runs/r1", json={**RUN, **failed, "status": "Failed"})
     run = client.runs.get("r1")
-    assert (run.id, run.status, run.terminal, run.error) == ("r1", "Failed", True, "NonZeroExitCode: boom")
+    assert (run.id, run.status, run.phase.terminal, run.error) == ("r1", "Failed", True, "NonZeroExitCode: boom")
     assert (run.data_container_id, run.tags) == ("dcid.r1", {"a": "b"})
     assert requests_mock.last_request.qs == {"api-version": ["v1.0"]}
 
@@ -143,7 +147,7 @@ def test_get_reads_a_run(client, requests_mock):
 )
 def test_only_three_states_are_ends(status, terminal):
     """Finalizing still uploads outputs, and a status that nobody knows kills nothing."""
-    assert Run.parse({"status": status}).terminal is terminal
+    assert Run.of({"status": status}).phase.terminal is terminal
 
 
 @pytest.mark.parametrize("status", [404, 405])
@@ -190,17 +194,30 @@ def test_a_batch_grows_while_the_service_accepts_it_and_shrinks_when_not(client,
 
 
 def test_many_runs_where_the_service_knows_no_batch(client, requests_mock):
-    """Without batchrundata the experiment is queried, else each run is asked; batch is not tried again."""
+    """Without batchrundata the experiment is queried, else each run is asked, in the pace of single requests."""
     requests_mock.post(f"{HISTORY}/batchrundata", status_code=404)
     requests_mock.post(f"{HISTORY}/experiments/exp/runs:query", json={"value": [RUN]})
     assert list(client.runs.get_many(["r1", "r2"], "exp")) == ["r1"]
     assert requests_mock.last_request.json() == {"filter": "RunId eq r1 or RunId eq r2", "top": 2}
     requests_mock.get(f"{HISTORY}/runs/r1", json=RUN)
     requests_mock.get(f"{HISTORY}/runs/r2", status_code=404)
-    assert client.runs.batch_size > 1
     assert list(client.runs.get_many(["r1", "r2"])) == ["r1"]
     assert (client.runs.batch_size, client.slept) == (1, [0.1])
     assert len(posts(requests_mock, f"{HISTORY}/batchrundata")) == 1
+
+
+def test_a_service_that_once_knew_no_batch_is_asked_again(client, requests_mock, monkeypatch):
+    """A single 404 on the way must not slow down every wait for the life of the process."""
+    found = {name: {"runMetadata": {**RUN, "runId": name}} for name in ("r1", "r2")}
+    requests_mock.post(f"{HISTORY}/batchrundata", [{"status_code": 404}, {"json": {"successfulResults": found}}])
+    requests_mock.get(re.compile(f"{re.escape(HISTORY)}/runs/r[12]"), json=RUN)
+    now = time.monotonic()
+    assert len(client.runs.get_many(["r1", "r2"])) == 2
+    assert client.runs.batch_size == 1
+    monkeypatch.setattr(time, "monotonic", lambda: now + 90)
+    assert client.runs.batch_size > 1
+    assert len(client.runs.get_many(["r1", "r2"])) == 2
+    assert requests_mock.last_request.path.endswith("/batchrundata")
 
 
 def test_the_state_of_a_run_is_the_same_by_whatever_way_it_was_asked_for(client, requests_mock):
@@ -213,10 +230,11 @@ def test_the_state_of_a_run_is_the_same_by_whatever_way_it_was_asked_for(client,
     states = client.runs.get_many([*found])
     for name, run in runs.items():
         requests_mock.get(f"{HISTORY}/runs/{name}", json=run)
-        assert client.runs.get(name).state == states[name]
+        seen = client.look(client.runs.target(name))
+        assert client.runs.look_many([client.runs.target(each) for each in runs])[client.runs.target(name)] == seen
     assert [states[name].detail for name in runs] == ["UserError: no rows", "2nd in line", ""]
-    assert [states[name].terminal for name in runs] == [True, False, False]
-    assert states["r3"].start_time_utc == "2026-01-01T00:00:00Z"
+    assert [states[name].phase.terminal for name in runs] == [True, False, False]
+    assert states["r3"].started == "2026-01-01T00:00:00Z"
     requests_mock.post(f"{HISTORY}/batchrundata", text="<html>")
     with pytest.raises(errors.ServiceError, match="not JSON as expected: <html>"):
         client.runs.get_many(["r1"])
@@ -235,8 +253,8 @@ def test_cancel_uses_the_execution_service(client, requests_mock):
     requests_mock.get(f"{HISTORY}/runs/r1", json=RUN)
     requests_mock.get(f"{HISTORY}/experimentids/e-guid", json={"name": "exp"})
     requests_mock.post(url, json={"runId": "r1"})
-    client.runs.cancel("r1")
-    client.runs.cancel("r1", "exp")
+    client.runs.request_cancel("r1")
+    client.runs.request_cancel("r1", "exp")
     assert len(posts(requests_mock, url)) == 2
 
 
@@ -246,21 +264,21 @@ def test_cancel_takes_the_runs_own_address_when_it_is_trusted(client, requests_m
     requests_mock.get(f"{HISTORY}/runs/r1", json={**RUN, "cancelUri": uri})
     requests_mock.post(f"{REGION}/cancel/r1", json={})
     requests_mock.post(f"{EXECUTION}/experiments/exp/runId/r1/cancel", json={})
-    client.runs.cancel("r1", "exp")
+    client.runs.request_cancel("r1", "exp")
     assert (requests_mock.last_request.url == uri) is used
 
 
 def test_cancelling_what_has_ended(client, requests_mock):
     """A finished run is left alone; one that finishes while we ask is no error; a real refusal is."""
     requests_mock.get(f"{HISTORY}/runs/r1", json={**RUN, "status": "Completed"})
-    assert client.runs.cancel("r1", "exp").status == "Completed"
+    assert client.runs.request_cancel("r1", "exp").status == "Completed"
     url = f"{EXECUTION}/experiments/exp/runId/r1/cancel"
     requests_mock.post(url, status_code=409)
     requests_mock.get(f"{HISTORY}/runs/r1", [{"json": RUN}, {"json": {**RUN, "status": "Completed"}}])
-    assert client.runs.cancel("r1", "exp").status == "Completed"
+    assert client.runs.request_cancel("r1", "exp").status == "Completed"
     requests_mock.get(f"{HISTORY}/runs/r1", json=RUN)
     with pytest.raises(errors.ConflictError):
-        client.runs.cancel("r1", "exp")
+        client.runs.request_cancel("r1", "exp")
 
 
 ENDED = {"code": "ArgumentInvalid", "innerError": {"code": "CancelPipelineRunInTerminalStatus", "innerError": None}}
@@ -281,7 +299,7 @@ def test_a_cancel_as_the_service_was_recorded_to_answer_it(client, requests_mock
     """A run that ended meanwhile is refused or accepted, with or without a body; a gateway's page is asked again."""
     requests_mock.get(f"{HISTORY}/runs/r1", [{"json": RUN}, {"json": {**RUN, "status": "Completed"}}])
     cancel = requests_mock.post(f"{EXECUTION}/experiments/exp/runId/r1/cancel", answers)
-    client.runs.cancel("r1", "exp")
+    client.runs.request_cancel("r1", "exp")
     assert cancel.call_count == len(answers)
 
 
@@ -290,7 +308,7 @@ def test_a_gateways_page_is_said_in_its_own_words(client, requests_mock):
     requests_mock.get(f"{HISTORY}/runs/r1", json=RUN)
     requests_mock.post(f"{EXECUTION}/experiments/exp/runId/r1/cancel", status_code=504, text=PAGE)
     with pytest.raises(errors.ServiceError, match=r"\(HTTP 504\): 504 Gateway Time-out 504 Gateway Time-out$"):
-        client.runs.cancel("r1", "exp")
+        client.runs.request_cancel("r1", "exp")
 
 
 @pytest.mark.parametrize(
@@ -313,7 +331,7 @@ def test_a_refused_sas_is_not_blamed_on_the_service_principal(client, requests_m
     """A 403 of blob storage says nothing about roles."""
     requests_mock.get(SAS, status_code=403, headers={"x-ms-error-code": "AuthenticationFailed"})
     with pytest.raises(errors.PermissionDeniedError, match=r"AuthenticationFailed$"):
-        client.runs.read_log(SAS)
+        client.logs.read_file(SAS)
 
 
 def test_the_tail_of_the_log(client, requests_mock, secrets):
@@ -321,7 +339,7 @@ def test_the_tail_of_the_log(client, requests_mock, secrets):
     requests_mock.get(f"{HISTORY}/runs/r1/details", json={"logFiles": {"user_logs/std_log.txt": SAS}})
     requests_mock.head(SAS, headers={"Content-Length": "200000"})
     requests_mock.get(SAS, status_code=206, content=b"half a line\nlast but one\nlast \xc3\xa9\n")
-    assert client.runs.tail_log("r1", 5) == ["last but one", "last é"]
+    assert client.logs.tail("r1", 5) == ["last but one", "last é"]
     assert requests_mock.last_request.headers["Range"].startswith(f"bytes={200000 - 65536}-")
     assert "Authorization" not in requests_mock.last_request.headers
     assert "s1" in secrets
@@ -330,22 +348,23 @@ def test_the_tail_of_the_log(client, requests_mock, secrets):
 def test_logs_that_are_not_there_yet(client, requests_mock):
     """No details, no file, no blob: an empty log."""
     requests_mock.get(f"{HISTORY}/runs/r1/details", [{"status_code": 404}, {"json": {"logFiles": None}}])
-    assert client.runs.log_files("r1") == {}
-    assert client.runs.tail_log("r1") == []
+    assert client.logs.files("r1") == {}
+    assert client.logs.tail("r1") == []
     requests_mock.get(SAS, [{"status_code": 404}, {"status_code": 416}])
-    assert client.runs.read_log(SAS) == client.runs.read_log(SAS, 10) == b""
+    assert client.logs.read_file(SAS) == client.logs.read_file(SAS, 10) == b""
 
 
 def test_reading_a_log_from_where_we_were(client, requests_mock):
     """A range is asked for; a store that ignores it gives the same bytes."""
     requests_mock.get(SAS, [{"status_code": 206, "content": b"world"}, {"status_code": 200, "content": b"hello world"}])
-    assert client.runs.read_log(SAS, 6, limit=5) == b"world"
+    assert client.logs.read_file(SAS, 6, limit=5) == b"world"
     assert requests_mock.last_request.headers["Range"] == "bytes=6-10"
-    assert client.runs.read_log(SAS, 6, limit=5) == b"world"
+    assert client.logs.read_file(SAS, 6, limit=5) == b"world"
 
 
 def test_metrics(client, requests_mock):
     """The latest value of a scalar, all values of a list, a dict for a table's row."""
+    requests_mock.get(MLFLOW, status_code=404)
     metric = regional("metric/v2.0") + "/runs/r1"
     kinds = {"acc": "azureml.v1.scalar", "loss": "azureml.v1.list", "table": "azureml.v1.table", "none": ""}
     requests_mock.post(
@@ -363,9 +382,10 @@ def test_metrics(client, requests_mock):
         "none": [],
     }
     requests_mock.post(f"{metric}/full", json=lambda request, _: {"value": rows[request.json()["metricName"]]})
-    assert client.runs.metrics("r1") == {"acc": 0.9, "loss": [3, 2], "table": {"a": 1, "b": 2}, "none": None}
+    assert client.metrics.latest("r1") == {"acc": 0.9, "loss": [3, 2], "table": {"a": 1, "b": 2}, "none": None}
 
 
+MLFLOW = regional("mlflow/v1.0") + "/api/2.0/mlflow/runs/get"
 ARTIFACTS = regional("artifact/v2.0") + "/artifacts"
 
 
@@ -379,17 +399,17 @@ def test_artifacts_are_listed_below_a_folder(client, requests_mock):
             {"json": {"value": [{"path": "outputs/model"}], "continuationToken": None}},
         ],
     )
-    found = list(client.artifacts.list(Run.parse(RUN), "outputs/model/"))
+    found = list(client.artifacts.list(Run.of(RUN), "outputs/model/"))
     assert [artifact.path for artifact in found] == ["outputs/model/a", "outputs/model"]
     assert requests_mock.last_request.qs == {"continuationtoken": ["c"]}
-    assert list(client.artifacts.list(Run.parse({"runId": "r1"}))) == []
+    assert list(client.artifacts.list(Run.of({"runId": "r1"}))) == []
 
 
 def test_an_artifact_is_downloaded_below_the_folder(client, requests_mock, tmp_path, secrets):
     """The file's SAS URL is asked for and streamed without a bearer."""
     requests_mock.get(f"{ARTIFACTS}/ExperimentRun/dcid.r1/contentinfo", json={"contentUri": SAS})
     requests_mock.get(SAS, content=b"model")
-    path = client.artifacts.download(Run.parse(RUN), "/outputs/model.pkl", tmp_path)
+    path = client.artifacts.download(Run.of(RUN), "/outputs/model.pkl", tmp_path)
     assert path == tmp_path / "outputs" / "model.pkl"
     assert path.read_bytes() == b"model"
     assert "Authorization" not in requests_mock.last_request.headers
@@ -400,7 +420,7 @@ def test_an_artifact_is_downloaded_below_the_folder(client, requests_mock, tmp_p
 def test_a_path_that_leads_out_is_refused(client, requests_mock, tmp_path, path):
     """Neither the service nor a caller writes outside the folder."""
     with pytest.raises(errors.InputError):
-        client.artifacts.download(Run.parse(RUN), path, tmp_path)
+        client.artifacts.download(Run.of(RUN), path, tmp_path)
     assert requests_mock.request_history == []
 
 
@@ -409,13 +429,13 @@ def test_a_link_that_leads_out_is_refused(client, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "outputs").symlink_to(tmp_path)
     with pytest.raises(errors.InputError, match="leads out"):
-        client.artifacts.download(Run.parse(RUN), "outputs/x", tmp_path / "in")
+        client.artifacts.download(Run.of(RUN), "outputs/x", tmp_path / "in")
 
 
 def test_a_run_without_outputs(client, tmp_path):
     """A run that has no container yet says so."""
     with pytest.raises(errors.NotFoundError, match="has no outputs"):
-        client.artifacts.download(Run.parse({"runId": "r1", "status": "Queued"}), "x", tmp_path)
+        client.artifacts.download(Run.of({"runId": "r1", "status": "Queued"}), "x", tmp_path)
 
 
 def test_paths_quote_names(client):

@@ -52,7 +52,7 @@ def test_a_sweep_trains_in_parallel_and_registers_the_best(services: Services, c
     run_dag(services, "azureml_sweep", trees=[5, 60], learning_rates=[0.05, 0.2])
     runs = [run for run in client.runs.list("machine-failure") if "azureml-sweep-train" in run.id]
     assert len(runs) == 4
-    scores = {run.id: client.runs.metrics(run.id)["auc"] for run in runs}
+    scores = {run.id: client.metrics.latest(run.id)["auc"] for run in runs}
     assert len(set(scores.values())) > 1
     model = next(iter(client.models.list("machine-failure-sweep")))
     assert scores[model.run_id] == max(scores.values())
@@ -74,7 +74,7 @@ def test_the_clean_up_deletes_old_versions_and_marked_endpoints_only(services: S
     """By default nothing; else versions beyond the newest ones, and endpoints with both prefix and tag."""
     run = next(run for run in client.runs.list("machine-failure") if run.status == "Completed")
     for number in range(4):
-        client.models.register(run, registration("to-clean", str(number)))
+        client.models.register(run, name="to-clean", path="outputs/model", key=str(number))
     client.endpoints.ensure("tmp-one", {"properties": {"authMode": "Key"}, "tags": {"temporary": "true"}})
     client.endpoints.ensure("tmp-kept", {"properties": {"authMode": "Key"}})
     wait_until(lambda: all(endpoint.provisioning_state == "Succeeded" for endpoint in client.endpoints.list()))
@@ -94,9 +94,3 @@ def test_no_example_has_a_secret_in_its_logs(services: Services) -> None:
     logs = [path.read_text(errors="replace") for path in (services.state / "airflow" / "logs").rglob("*.log")]
     assert len(logs) > 10
     assert not re.search(r"eyJ[\w-]{20,}\.[\w-]{20,}|[?&]sig=(?!\*\*\*|REDACTED)[\w%]{10,}", "\n".join(logs))
-
-
-def registration(name: str, key: str) -> Any:
-    from airflow_azml.client.models import Registration  # noqa: PLC0415 - one use
-
-    return Registration(name=name, path="outputs/model", key=key)

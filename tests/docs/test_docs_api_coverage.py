@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from airflow_azml.client.azureml import AzureMLClient
+from airflow_azml.client.routing import Workspace
 from airflow_azml.client.transport.auth import StaticToken
-from airflow_azml.client.workspace import Workspace
 from airflow_azml.provider_info import OPERATORS, SENSORS
 
 ROOT = Path(__file__).parents[2]

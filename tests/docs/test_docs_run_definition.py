@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from airflow_azml.client import definitions
+from airflow_azml.client.specs import run_definition as definitions
 
 PAGE = (Path(__file__).parents[2] / "docs" / "run-definition.md").read_text()
 TEXT = re.sub(r"^```.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL)
@@ -26,8 +26,12 @@ def test_every_key_is_explained() -> None:
     assert keys(definitions._DEFINITION) - NAMED == engines | spark
 
 
-def test_its_example_is_accepted() -> None:
-    """As it stands on the page."""
-    [example] = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    definition = definitions.run_definition(yaml.safe_load(example))
+def test_its_examples_are_accepted(tmp_path: Path) -> None:
+    """As they stand on the page."""
+    whole, short = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    definition = definitions.run_definition(yaml.safe_load(whole))
     assert definition["configuration"]["script"] == "train.py"
+    (tmp_path / "conda.yml").write_text("dependencies: [python=3.11]")
+    described = {"script": "train.py", **yaml.safe_load(short)}
+    environment = definitions.run_definition(described, folders=[tmp_path])["configuration"]["environment"]
+    assert environment["python"]["condaDependencies"] == {"dependencies": ["python=3.11"]}

@@ -18,12 +18,12 @@ class Publishing(AzureMLBaseOperator):
         super().__init__(**kwargs)
         self.error = error
 
-    def act(self, client, context):
-        self.publish_page(context, "/runs/r1")
-        self.seen = context["ti"].xcom_pull(task_ids="task", key=KEY)
+    def act(self, task):
+        task.publish_page("runs", "r1")
+        self.seen = task.context["ti"].xcom_pull(task_ids="task", key=KEY)
         if self.error:
             raise self.error
-        return {"workspace": client.workspace.name}
+        return {"workspace": task.client.workspace.name}
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("boom")])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
-from airflow_azml.client.models import Registration
+from airflow_azml.client.specs.registration import Registration
 from airflow_azml.hooks.azureml import AzureMLHook
 
 FILE = Path(__file__).parents[2] / "dags" / "azureml_cleanup.py"

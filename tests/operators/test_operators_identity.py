@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from airflow_harness import Airflow
 
-from airflow_azml.client.runs import Runs
+from airflow_azml.client.resources.run import Runs
 from airflow_azml.client.transport.errors import NotOwnedError
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.operators.model import AzureMLRegisterModelOperator

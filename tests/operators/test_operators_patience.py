@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_azml.client.runs import Runs
+from airflow_azml.client.resources.metric import Metrics
+from airflow_azml.client.resources.run import Runs
+from airflow_azml.client.resources.run_log import LogFollower, RunLogs
 from airflow_azml.client.transport.errors import PermissionDeniedError, ServiceError
 from airflow_azml.links.azureml import AzureMLStudioLink
 from airflow_azml.operators.run import AzureMLStartRunOperator
@@ -31,7 +33,7 @@ def refuse(*_, **__):
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_metrics_that_may_not_be_read_fail_no_finished_run(airflow, start, project, monkeypatch, deferrable):
     """The run has completed: the metric service's 403 makes its metrics None, and nothing else."""
-    monkeypatch.setattr(Runs, "metrics", refuse)
+    monkeypatch.setattr(Metrics, "latest", refuse)
     result = airflow.finish(start(project(ENDS), deferrable=deferrable)).result
     assert (result["status"], result["metrics"]) == ("Completed", None)
     assert result["started"] < result["ended"]
@@ -64,8 +66,8 @@ def test_a_log_that_cannot_be_read_fails_no_finished_run(start, project, monkeyp
     def breaks(*_, **__):
         raise RuntimeError("unexpected")
 
-    monkeypatch.setattr(Runs, "read_log", breaks)
-    monkeypatch.setattr("airflow_azml.client.logs.LogFollower.read", lambda *_: [])
+    monkeypatch.setattr(RunLogs, "read_file", breaks)
+    monkeypatch.setattr(LogFollower, "read", lambda *_: [])
     assert start(project(ENDS)).result["status"] == "Completed"
 
 

@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from emulator_process import wait_until
 
-from airflow_azml.client import targets
+from airflow_azml.client.azureml import AzureMLClient
 from airflow_azml.client.transport.errors import OperationFailedError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
 from airflow_azml.runtime.kill import KEY
@@ -193,8 +193,8 @@ def test_a_process_leaves_the_run_to_another_that_has_claimed_the_task(airflow, 
         airflow.xcoms["task"][KEY] = "another process"
         return real(client, target)
 
-    real = targets.look
-    monkeypatch.setattr(targets, "look", look)
+    real = AzureMLClient.look
+    monkeypatch.setattr(AzureMLClient, "look", look)
     start(fields, execution_timeout=timedelta(seconds=4), retries=1)
     assert list(runs(fields).values()) == ["Running"]
 
@@ -213,8 +213,8 @@ def test_a_process_may_be_killed_while_it_talks_to_its_supervisor(
                 os.kill(os.getpid(), signal.SIGTERM)
         return real(client, target)
 
-    real = targets.look
-    monkeypatch.setattr(targets, "look", look)
+    real = AzureMLClient.look
+    monkeypatch.setattr(AzureMLClient, "look", look)
     outcome = start(fields, retries=1)
     assert outcome.state == "up_for_retry"
     assert {"Running": "it goes on", "Canceled": "it was cancelled"}[left] in str(outcome.error)
@@ -231,8 +231,8 @@ def test_an_interrupt_of_airflow_dags_test_cancels_the_run(start, project, runs,
             raise KeyboardInterrupt
         return seen
 
-    said, real = [], targets.look
-    monkeypatch.setattr(targets, "look", look)
+    said, real = [], AzureMLClient.look
+    monkeypatch.setattr(AzureMLClient, "look", look)
     assert isinstance(start(fields).error, KeyboardInterrupt)
     assert list(runs(fields).values()) == ["Canceled"]
 
@@ -245,8 +245,8 @@ def test_a_task_that_is_killed_before_it_submits_starts_nothing(start, project, 
         os.kill(os.getpid(), signal.SIGTERM)
         return real(client, target)
 
-    real = targets.look
-    monkeypatch.setattr(targets, "look", look)
+    real = AzureMLClient.look
+    monkeypatch.setattr(AzureMLClient, "look", look)
     outcome = start(fields)
     every = emulator.control("GET", "runs").json()["value"]
     assert [run for run in every if run["experimentName"] == fields["experiment_name"]] == []
@@ -355,7 +355,7 @@ def test_what_the_run_prints_is_in_the_tasks_log_while_it_runs(airflow, start, p
     """Each line once and in order, some of them before the run's end: synchronously and through the trigger."""
     caplog.set_level("INFO")
     result = airflow.finish(start(project(TALKS), deferrable=deferrable)).result
-    shown = [record for record in caplog.records if record.name == "airflow_azml.client.logs"]
+    shown = [record for record in caplog.records if record.name == "airflow_azml.client.resources.run_log"]
     assert [record.message for record in shown] == [*(f"line {number}" for number in range(6)), "no end"]
     assert shown[0].created < datetime.fromisoformat(result["ended"]).timestamp()
 
@@ -365,7 +365,7 @@ def test_the_log_may_be_left_where_it_is(airflow, start, project, caplog, deferr
     """`stream_logs=False` shows nothing and asks for nothing."""
     caplog.set_level("INFO")
     assert airflow.finish(start(project(TALKS), deferrable=deferrable, stream_logs=False)).state == "success"
-    assert not [record for record in caplog.records if record.name == "airflow_azml.client.logs"]
+    assert not [record for record in caplog.records if record.name == "airflow_azml.client.resources.run_log"]
 
 
 def test_cancelling_a_run_is_a_task_of_its_own(airflow, start, project, runs):

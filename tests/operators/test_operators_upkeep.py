@@ -6,7 +6,7 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_azml.client.computes import Computes
+from airflow_azml.client.resources.compute import Computes
 from airflow_azml.client.transport.longrunning import Operation
 from airflow_azml.operators.artifact import AzureMLDownloadRunOutputsOperator
 from airflow_azml.operators.compute import (

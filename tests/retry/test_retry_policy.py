@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import AirflowFailException
+from msgspec import to_builtins
 
 from airflow_azml.client.transport.causes import Cause
 from airflow_azml.client.transport.errors import (
@@ -163,7 +164,7 @@ def test_an_error_of_the_triggerer_is_judged_alike(airflow, failed):
 
     deferred, _ = failed()
     error = to_event(ThrottledError("too fast", retry_after=33))
-    outcome = airflow.resume(deferred, {"target": deferred.trigger.target.as_json(), "error": error})
+    outcome = airflow.resume(deferred, {"target": to_builtins(deferred.trigger.target), "error": error})
     assert outcome.state == "up_for_retry"
     assert outcome.message.retry_delay_seconds == about(33)
 

@@ -8,9 +8,9 @@ import pytest
 from emulator_process import SUBSCRIPTION, TENANT, EmulatorProcess
 
 from airflow_azml.client.azureml import AzureMLClient
+from airflow_azml.client.routing import Routing, Workspace
 from airflow_azml.client.transport.clouds import custom_cloud
 from airflow_azml.client.transport.credentials import ClientSecret
-from airflow_azml.client.workspace import Routing, Workspace
 
 
 @dataclass(frozen=True)

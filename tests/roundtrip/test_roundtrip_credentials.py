@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from emulator_process import TENANT
 
+from airflow_azml.client.routing import Routing
 from airflow_azml.client.transport.credentials import ClientCertificate, ClientSecret, WorkloadIdentity
 from airflow_azml.client.transport.errors import AuthenticationError
-from airflow_azml.client.workspace import Routing
 
 
 def pem(passphrase=b""):

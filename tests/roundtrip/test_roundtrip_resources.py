@@ -6,11 +6,9 @@ import uuid
 
 import pytest
 
-from airflow_azml.client.amlcompute import AmlComputeSpec
-from airflow_azml.client.definitions import run_definition
 from airflow_azml.client.files.bundle import Bundle
 from airflow_azml.client.filters import run_filter
-from airflow_azml.client.models import Registration
+from airflow_azml.client.specs.run_definition import run_definition
 from airflow_azml.client.transport import errors
 
 SCRIPT = """
@@ -31,7 +29,7 @@ def fresh(prefix):
 @pytest.fixture
 def cpu(azure_v2, until):
     if not any(compute.name == "cpu" for compute in azure_v2.computes.list()):
-        azure_v2.computes.create("cpu", AmlComputeSpec("STANDARD_DS3_V2", 1, 2).body())
+        azure_v2.computes.ensure("cpu", vm_size="STANDARD_DS3_V2", min_nodes=1, max_nodes=2)
     until(lambda: azure_v2.computes.get("cpu").provisioning_state == "Succeeded")
     return "cpu"
 
@@ -57,7 +55,7 @@ def run(azure_v2, project, definition, until):
     run_id = fresh("run")
     with Bundle(project, entry_script="train.py") as bundle:
         azure_v2.runs.start("roundtrip", bundle, definition, run_id)
-    until(lambda: azure_v2.runs.get(run_id).terminal)
+    until(lambda: azure_v2.runs.get(run_id).phase.terminal)
     found = azure_v2.runs.get(run_id)
     assert found.status == "Completed", found.error
     return found
@@ -98,7 +96,7 @@ def test_children_of_a_run(azure_v2, run, project, definition, until):
         azure_v2.runs.start("roundtrip", bundle, {**definition, "parentRunId": run.id}, child)
     assert [found.id for found in azure_v2.runs.children(run.id)] == [child]
     assert list(azure_v2.runs.children(run.id, "roundtrip", filter=run_filter(statuses=["Failed"]))) == []
-    until(lambda: azure_v2.runs.get(child).terminal)
+    until(lambda: azure_v2.runs.get(child).phase.terminal)
 
 
 def test_a_command_may_call_its_script_by_name(azure_v2, project, definition, until):
@@ -112,7 +110,7 @@ def test_a_command_may_call_its_script_by_name(azure_v2, project, definition, un
     with Bundle(project) as bundle:
         command = {**definition, "configuration": {**configuration, "command": "./run.sh"}}
         azure_v2.runs.start("roundtrip", bundle, command, run_id)
-    until(lambda: azure_v2.runs.get(run_id).terminal)
+    until(lambda: azure_v2.runs.get(run_id).phase.terminal)
     found = azure_v2.runs.get(run_id)
     assert found.status == "Completed", found.error
     assert [file.path for file in azure_v2.artifacts.list(found, "outputs")] == ["outputs/told.txt"]
@@ -135,9 +133,9 @@ def test_a_snapshot_is_run_twice(azure_v2, project, definition, until):
     snapshot = azure_v2.snapshots.upload(project, entry_script="train.py")
     run_ids = [fresh("snap"), fresh("snap")]
     for run_id in run_ids:
-        assert azure_v2.runs.start_snapshot("roundtrip", snapshot, definition, run_id) == run_id
+        assert azure_v2.runs.start_snapshot("roundtrip", snapshot, definition, run_id).name == run_id
     for run_id in run_ids:
-        until(lambda run_id=run_id: azure_v2.runs.get(run_id).terminal)
+        until(lambda run_id=run_id: azure_v2.runs.get(run_id).phase.terminal)
         assert azure_v2.runs.get(run_id).status == "Completed"
 
 
@@ -164,10 +162,10 @@ def test_models_of_local_files(azure, tmp_path):
     folder.mkdir()
     (folder / "weights").write_text("1")
     name = fresh("m")
-    key = Registration(name=name, key="k1", tags={"stage": "test"}, description="first")
-    first = azure.models.register_local(folder, key)
-    assert azure.models.register_local(folder, key).version == first.version
-    second = azure.models.register_local(folder / "weights", Registration(name=name, key="k2"))
+    key = {"name": name, "key": "k1", "tags": {"stage": "test"}, "description": "first"}
+    first = azure.models.register_local(folder, **key)
+    assert azure.models.register_local(folder, **key).version == first.version
+    second = azure.models.register_local(folder / "weights", name=name, key="k2")
     assert [model.version for model in azure.models.list(name)] == [second.version, first.version] == ["2", "1"]
     assert [model.version for model in azure.models.list(name, tags={"stage": "test"})] == ["1"]
     assert name in {model.name for model in azure.models.list()}
@@ -180,7 +178,7 @@ def test_models_of_local_files(azure, tmp_path):
 def test_models_are_found_by_their_run(azure, run):
     """Both registries know which run made a version."""
     name = fresh("m")
-    azure.models.register(run, Registration(name=name, path="outputs/model.txt", key="k"))
+    azure.models.register(run, name=name, path="outputs/model.txt", key="k")
     assert [model.run_id for model in azure.models.list(name, run_id=run.id)] == [run.id]
     assert list(azure.models.list(name, run_id="other")) == []
 
@@ -190,7 +188,7 @@ def test_one_registry_behind_both_generations(site, tmp_path):
     (tmp_path / "w").write_text("1")
     name = fresh("m")
     with site.client("v1") as v1, site.client("v2") as v2:
-        v1.models.register_local(tmp_path / "w", Registration(name=name, key="k"))
+        v1.models.register_local(tmp_path / "w", name=name, key="k")
         assert v2.models.get(name, "1").properties == v1.models.get(name, "1").properties
 
 
@@ -198,13 +196,13 @@ def test_one_registry_behind_both_generations(site, tmp_path):
 def served(azure_v2, run, tmp_path, until):
     """An endpoint with a deployment of a model; (endpoint, model name)."""
     endpoint, model = fresh("ep"), fresh("m")
-    azure_v2.models.register(run, Registration(name=model, path="outputs/model.txt", key="k"))
+    azure_v2.models.register(run, name=model, path="outputs/model.txt", key="k")
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "score.py").write_text(SCORES)
     azure_v2.endpoints.ensure(endpoint)
     until(lambda: azure_v2.endpoints.get(endpoint).provisioning_state == "Succeeded")
     environment = azure_v2.environments.create("roundtrip", {"image": "python"})
-    code = {"codeId": azure_v2.codes.upload(tmp_path / "code"), "scoringScript": "score.py"}
+    code = {"codeId": azure_v2.code_assets.upload(tmp_path / "code"), "scoringScript": "score.py"}
     properties = {
         "model": azure_v2.models.arm_id(azure_v2.models.get(model, "1")),
         "environmentId": environment.id,

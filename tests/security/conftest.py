@@ -9,10 +9,10 @@ import pytest
 from security_servers import TOKEN, FakeAzure, Stranger, running
 
 from airflow_azml.client.azureml import AzureMLClient
+from airflow_azml.client.routing import Routing, Workspace
 from airflow_azml.client.transport.auth import StaticToken
 from airflow_azml.client.transport.clouds import custom_cloud
 from airflow_azml.client.transport.retries import RetryPolicy
-from airflow_azml.client.workspace import Routing, Workspace
 
 TRUSTED = "azure.test"
 

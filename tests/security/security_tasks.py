@@ -30,11 +30,12 @@ class Careless(AzureMLBaseOperator):
         super().__init__(**kwargs)
         self.note = note
 
-    def act(self, client: Any, context: Any) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
+    def act(self, task: Any) -> dict[str, Any]:
         """Look at a log, get keys and a token, and tell everybody; then break down over them."""
+        client = task.client
         secrets = {
             "token": client.transport.token(client.cloud.arm_scope),
-            "logs": client.runs.log_files("r1"),
+            "logs": client.logs.files("r1"),
             "keys": str(client.endpoints.keys("shop").primary),
         }
         self.log.info("all I know: %s", secrets)

@@ -10,7 +10,7 @@ import pytest
 from airflow_harness import Airflow
 from security_servers import TOKEN, Answer
 
-from airflow_azml.client.history import Run
+from airflow_azml.client.resources.run_history import Run
 from airflow_azml.client.transport.errors import InputError
 from airflow_azml.operators.artifact import AzureMLDownloadRunOutputsOperator
 
@@ -53,7 +53,7 @@ def run_with(azure):
         where = {"contentUri": f"{azure.url}/blob?sig=s"}
         azure.route("/artifacts/ExperimentRun/d/contentinfo", where, service="artifact/v2.0")
         azure.answers["GET", "/blob"] = Answer(content, headers=headers)
-        return Run.parse(RUN)
+        return Run.of(RUN)
 
     return run_with
 

@@ -51,10 +51,10 @@ def test_the_next_page_of_a_stranger_is_not_read(client, azure, stranger, foreig
 def test_an_operation_at_a_strangers_is_not_followed(client, azure, stranger, foreign, header):
     """A write is accepted, and its progress is to be asked for somewhere else."""
     azure.route("/computes/cpu", {}, method="DELETE", status=202, headers={header: f"{foreign}/operation"})
-    operation = client.computes.delete("cpu")
-    assert isinstance(operation, Operation)
+    target = client.computes.delete("cpu")
+    assert isinstance(target.operation, Operation)
     with pytest.raises(REFUSED):
-        operation.poll(client.transport)
+        client.look(target)
     assert stranger.heard == []
 
 
@@ -74,7 +74,7 @@ def test_a_cancel_address_of_a_stranger_is_replaced(client, azure, stranger, for
     run = {"runId": "r1", "status": "Running", "experimentId": "e1", "cancelUri": f"{foreign}/cancel"}
     azure.route("/runs/r1", run, service="history/v1.0")
     azure.route("/experiments/churn/runId/r1/cancel", {}, method="POST", service="execution/v1.0")
-    client.runs.cancel("r1", "churn")
+    client.runs.request_cancel("r1", "churn")
     assert azure.asked[-1] == ("POST", azure.asked[-1][1], f"Bearer {TOKEN}")
     assert azure.asked[-1][1].endswith("/churn/runId/r1/cancel")
     assert stranger.heard == []
@@ -85,13 +85,13 @@ def test_a_log_of_a_strangers_is_read_without_a_bearer(client, azure, stranger, 
     """Logs are in storage accounts of any name: they are read by their SAS alone, and never without encryption."""
     url = place.format(port=stranger.port)
     azure.route("/runs/r1/details", {"logFiles": {"user_logs/std_log.txt": url}}, service="history/v1.0")
-    log = client.runs.log_files("r1")["user_logs/std_log.txt"]
+    log = client.logs.files("r1")["user_logs/std_log.txt"]
     if "blob.test" in url:
         with pytest.raises(UntrustedHostError, match="not an https address"):
-            client.runs.read_log(log)
+            client.logs.read_file(log)
         assert stranger.heard == []
     else:
-        client.runs.read_log(log)
+        client.logs.read_file(log)
         assert stranger.heard[0].startswith(b"GET /log?sig=s")
 
 

@@ -9,7 +9,7 @@ from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 from emulator_process import EmulatorProcess
 
-from airflow_azml.client.experiments import Experiments
+from airflow_azml.client.resources.experiment import Experiments
 from airflow_azml.client.transport.errors import NotFoundError, ServiceError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
@@ -144,7 +144,10 @@ def test_a_deferred_sensor_may_succeed_in_the_triggerer(airflow, started, wait, 
     outcome = airflow.finish(wait(run_id, deferrable=True, end_from_trigger=True))
     assert type(outcome.message).__name__ == "TaskSuccessEvent"
     assert (outcome.result["run_id"], outcome.result["status"]) == (run_id, "Completed")
-    assert [one.message for one in caplog.records if one.name == "airflow_azml.client.logs"] == ["hello", "bye"]
+    assert [one.message for one in caplog.records if one.name == "airflow_azml.client.resources.run_log"] == [
+        "hello",
+        "bye",
+    ]
 
 
 def test_a_failure_takes_a_worker_that_tells_why(airflow, started, wait):
@@ -176,7 +179,10 @@ def test_the_log_is_shown_once(started, wait, until, caplog, mode):
     caplog.set_level("INFO")
     run_id = started("import time\nprint('hello', flush=True)\ntime.sleep(2)\nprint('bye')")
     until(lambda: wait(run_id, mode=mode).state == "success")
-    assert [one.message for one in caplog.records if one.name == "airflow_azml.client.logs"] == ["hello", "bye"]
+    assert [one.message for one in caplog.records if one.name == "airflow_azml.client.resources.run_log"] == [
+        "hello",
+        "bye",
+    ]
 
 
 def test_soft_fail_skips_a_run_that_has_failed_before_it_could_be_deferred(started, wait, until):

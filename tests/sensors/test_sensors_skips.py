@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from msgspec import to_builtins
 
-from airflow_azml.client import targets
+from airflow_azml.client.azureml import AzureMLClient
 from airflow_azml.client.transport.errors import ServiceError, to_event
 from airflow_azml.operators.run import AzureMLStartRunOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
@@ -35,7 +36,7 @@ def test_any_error_of_a_look_skips_the_task_with_never_fail_only(airflow, monkey
     def breaks(*_):
         raise RuntimeError("unexpected")
 
-    monkeypatch.setattr(targets, "look", breaks)
+    monkeypatch.setattr(AzureMLClient, "look", breaks)
     outcome = airflow.run(AzureMLWaitForRunSensor, **ABSENT, **WAYS[way], **({option: True} if option else {}))
     assert outcome.state == state, repr(outcome.error)
 
@@ -58,8 +59,8 @@ def deferred(airflow, cpu, project, _stop_runs):
 def test_a_failure_that_the_triggerer_reports_skips_the_task_if_that_is_wanted(airflow, deferred, option, state):
     """The run has failed while the task was deferred."""
     waiting = deferred(**({option: True} if option else {}))
-    decision = {"verdict": "failed", "phase": "failed", "status": "Failed", "detail": "no rows", "limit": ""}
-    event = {"target": waiting.trigger.target.as_json(), "decision": decision}
+    seen = {"phase": "failed", "status": "Failed", "detail": "no rows"}
+    event = {"target": to_builtins(waiting.trigger.target), "decision": {"verdict": "failed", "observation": seen}}
     assert airflow.resume(waiting, event).state == state
 
 
@@ -73,7 +74,7 @@ def test_an_outage_that_the_triggerer_reports_skips_the_task_with_never_fail_onl
 
 def test_a_first_look_that_breaks_is_repeated_with_silent_fail(deferred, monkeypatch):
     """As Airflow documents it: the error is logged, and the wait goes on."""
-    looks, look = [], targets.look
+    looks, look = [], AzureMLClient.look
 
     def breaks_once(*arguments):
         looks.append(arguments)
@@ -81,6 +82,6 @@ def test_a_first_look_that_breaks_is_repeated_with_silent_fail(deferred, monkeyp
             raise RuntimeError("unexpected")
         return look(*arguments)
 
-    monkeypatch.setattr(targets, "look", breaks_once)
+    monkeypatch.setattr(AzureMLClient, "look", breaks_once)
     deferred(silent_fail=True)
     assert len(looks) == 2

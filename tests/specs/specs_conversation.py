@@ -6,6 +6,7 @@ The conversation is recorded, not judged; that is test_specs_published.py's.
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,10 @@ from typing import Any
 from emulator_process import WORKSPACE, wait_until
 from in_process import BASE, InProcess
 
-from airflow_azml.client.amlcompute import AmlComputeSpec
-from airflow_azml.client.definitions import run_definition
 from airflow_azml.client.files.bundle import Bundle
 from airflow_azml.client.filters import run_filter
-from airflow_azml.client.models import Registration
+from airflow_azml.client.specs.aml_compute import AmlComputeSpec
+from airflow_azml.client.specs.run_definition import run_definition
 from airflow_azml.client.transport.errors import AzureMLError
 
 SCRIPT = """
@@ -75,7 +75,7 @@ class Conversation:
             client.workspaces.create(other, {"location": "eastus", "properties": {"friendlyName": "x"}})
         list(client.datastores.list())
         client.datastores.get("workspaceblobstore")
-        compute = AmlComputeSpec("STANDARD_DS3_V2", 0, 2).body()
+        compute = AmlComputeSpec("STANDARD_DS3_V2", 0, 2).body("cpu")
         compute["properties"]["properties"]["userAccountCredentials"] = {"adminUserName": "u", "adminUserPassword": "p"}
         started = client.computes.create("cpu", compute).operation
         wait_until(lambda: started.poll(client.transport).done)
@@ -89,10 +89,10 @@ class Conversation:
         instance = {"computeType": "ComputeInstance", "properties": {"vmSize": "STANDARD_DS3_V2"}}
         client.computes.create("instance", {"properties": instance})
         wait_until(lambda: client.computes.get("instance").provisioning_state == "Succeeded")
-        for act, state in ((client.computes.stop, "Stopped"), (client.computes.start, "Running")):
+        for act, state in ((client.compute_instances.stop, "Stopped"), (client.compute_instances.start, "Running")):
             act("instance")
             wait_until(lambda state=state: client.computes.get("instance").state == state)
-        client.computes.restart("instance")
+        client.compute_instances.restart("instance")
         list(client.computes.list())
 
     def _run(self, client: Any, run_id: str) -> Any:
@@ -114,13 +114,13 @@ class Conversation:
             client.runs.start("exp", bundle, definition, run_id)
         snapshot = client.snapshots.upload(project)
         client.runs.start_snapshot("exp", snapshot, {**definition, "parentRunId": run_id}, f"{run_id}-child")
-        client.runs.cancel(f"{run_id}-child", "exp")
-        wait_until(lambda: client.runs.get(run_id).terminal)
+        client.runs.request_cancel(f"{run_id}-child", "exp")
+        wait_until(lambda: client.runs.get(run_id).phase.terminal)
         return client.runs.get(run_id, "exp")
 
     def _history(self, client: Any, run: Any) -> None:
         client.runs.get_many([run.id, "nobody"])
-        client.runs._batch_works = False
+        client.runs._batches_from = time.monotonic() + 60
         client.runs.get_many([run.id, "nobody"], "exp")
         client.runs.update(run.id, "exp", tags={"a": "b"}, properties={"p": "q"}, display_name="d", description="d")
         client.runs.update(run.id, tags={"c": "d"})
@@ -134,7 +134,7 @@ class Conversation:
         list(client.runs.on_compute("cpu", filter=run_filter(statuses=["Completed"])))
         list(client.runs.children(run.id, "exp", filter=run_filter(statuses=["Completed"])))
         client.runs.details(run.id, "exp")
-        client.runs.tail_log(run.id)
+        client.logs.tail(run.id)
         values = [{"metricId": ABSENT, "createdUtc": "2026-01-01T00:00:00Z", "data": {"acc": 0.5}}]
         self.say(
             "POST",
@@ -142,13 +142,13 @@ class Conversation:
             f"/runs/{run.id}/batch",
             {"values": [{"name": "acc", "columns": {"acc": "double"}, "value": values}]},
         )
-        client.runs.metrics(run.id)
+        client.metrics.latest(run.id)
         client.artifacts.upload(run, self.folder / "project", "outputs/up")
         client.artifacts.download_all(run, "outputs", self.folder / run.id)
 
     def _models(self, client: Any, run: Any, name: str) -> None:
-        client.models.register(run, Registration(name=name, path="outputs/model.txt", key="1", tags={"a": "b"}))
-        client.models.register_local(self.folder / "project", Registration(name=name, key="2", description="d"))
+        client.models.register(run, name=name, path="outputs/model.txt", key="1", tags={"a": "b"})
+        client.models.register_local(self.folder / "project", name=name, key="2", description="d")
         list(client.models.list(name, tags={"a": None}, run_id=run.id))
         list(client.models.list())
         client.models.update(name, "1", tags={"c": "d"}, description="d")
@@ -158,8 +158,8 @@ class Conversation:
     def _serving(self, client: Any) -> None:
         """Resource Manager's v2: what is refused was sent nevertheless."""
         client.environments.create("env", {"image": "python"}, "1")
-        code = client.codes.upload(self.folder / "project")
-        client.codes.upload(self.folder / "project")
+        code = client.code_assets.upload(self.folder / "project")
+        client.code_assets.upload(self.folder / "project")
         endpoints, deployments = client.endpoints, client.deployments
         endpoints.ensure("ep-1", {"properties": {"authMode": "AMLToken"}})
         wait_until(lambda: endpoints.get("ep-1").provisioning_state == "Succeeded")
@@ -171,7 +171,7 @@ class Conversation:
             lambda: endpoints.keys("ep-1"),
             lambda: endpoints.regenerate_key("ep-1", "Primary"),
             lambda: endpoints.set_traffic("ep-1", {}),
-            lambda: deployments.ensure("ep-1", "blue", {"properties": spec}),
+            lambda: deployments.ensure("ep-1", "blue", {"properties": spec}, instance_type="Standard_DS3_v2"),
             lambda: deployments.get("ep-1", "blue"),
             lambda: deployments.logs("ep-1", "blue"),
             lambda: list(deployments.list("ep-1")),

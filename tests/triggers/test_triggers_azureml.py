@@ -12,9 +12,10 @@ from functools import partialmethod
 from importlib import import_module
 
 import pytest
+from msgspec import to_builtins
 
-from airflow_azml.client import targets
-from airflow_azml.client.lifecycle import Goal, Kind, Observation, Phase, Target
+from airflow_azml.client.azureml import AzureMLClient
+from airflow_azml.client.lifecycle import GONE, Goal, Observation, Phase, Target
 from airflow_azml.client.transport.errors import AuthenticationError
 from airflow_azml.operators.run import AzureMLStartRunOperator
 from airflow_azml.sensors.run import AzureMLWaitForRunSensor
@@ -32,14 +33,14 @@ def started(airflow, cpu, project):
     def started(script, task_id="start"):
         fields = {"compute_name": cpu, "wait_for_completion": False, **project(script)}
         outcome = airflow.run(AzureMLStartRunOperator, task_id=task_id, **fields)
-        return Target(Kind.RUN, outcome.result["run_id"])
+        return Target("runs", outcome.result["run_id"])
 
     return started
 
 
 def trigger(target, **fields):
     return AzureMLTrigger(
-        azureml_conn_id="azureml_default", target=target.as_json(), **{"poll_interval": 0.2, **fields}
+        azureml_conn_id="azureml_default", target=to_builtins(target), **{"poll_interval": 0.2, **fields}
     )
 
 
@@ -53,7 +54,7 @@ def status(emulator, target):
 
 def test_another_triggerer_can_take_over(emulator):
     """The arguments are plain JSON, rebuild the same trigger with the same deadline, and hold no secret."""
-    one = trigger(Target(Kind.COMPUTE, "cpu", goal=Goal.GONE), timeout=60, cancel_on_kill=True)
+    one = trigger(Target("computes", "cpu", goal=Goal.GONE), timeout=60, cancel_on_kill=True)
     classpath, arguments = one.serialize()
     stored = json.dumps(arguments)
     module, _, name = classpath.rpartition(".")
@@ -66,7 +67,7 @@ def test_another_triggerer_can_take_over(emulator):
 
 def test_a_trigger_is_made_without_asking_for_its_connection():
     """Airflow makes triggers in its scheduler too, where no connection can be looked up."""
-    assert AzureMLTrigger(azureml_conn_id="nowhere", target=Target(Kind.RUN, "r").as_json(), poll_interval=1)
+    assert AzureMLTrigger(azureml_conn_id="nowhere", target={"kind": "runs", "name": "r"}, poll_interval=1)
 
 
 def test_many_triggers_wait_in_one_loop_and_each_has_its_event(started):
@@ -78,7 +79,7 @@ def test_many_triggers_wait_in_one_loop_and_each_has_its_event(started):
 
     decisions = [event["decision"] for event in asyncio.run(wait())]
     assert [decision["verdict"] for decision in decisions] == ["done", "failed"] * 5
-    assert {decision["status"] for decision in decisions} == {"Completed", "Failed"}
+    assert {decision["observation"]["status"] for decision in decisions} == {"Completed", "Failed"}
 
 
 @pytest.mark.usefixtures("airflow")
@@ -86,12 +87,12 @@ def test_looking_does_not_block_the_triggerers_loop(monkeypatch):
     """HTTP is synchronous: it happens in threads of the trigger's own."""
     threads = set()
 
-    def look_at_all(_, wanted):
+    def look_many(_, wanted):
         threads.add(threading.current_thread().name.rpartition("_")[0])
-        return dict.fromkeys(wanted, targets.GONE)
+        return dict.fromkeys(wanted, GONE)
 
-    monkeypatch.setattr("airflow_azml.triggers.hub.look_at_all", look_at_all)
-    asyncio.run(event_of(trigger(Target(Kind.RUN, "r", goal=Goal.GONE))))
+    monkeypatch.setattr(AzureMLClient.runs, "look_many", look_many)
+    asyncio.run(event_of(trigger(Target("runs", "r", goal=Goal.GONE))))
     assert threads == {"azureml"}
 
 
@@ -197,7 +198,7 @@ def test_a_queued_run_gives_signs_of_life_at_growing_intervals(monkeypatch):
     """After one minute, three, seven, ...: with what it waits for; a run that runs says nothing."""
     now = [1000.0]
     monkeypatch.setattr(patience.time, "time", lambda: now[0])
-    queueing = patience.Queueing(Target(Kind.RUN, "r"), 1000.0)
+    queueing = patience.Queueing(Target("runs", "r"), 1000.0)
     queued = Observation(Phase.PENDING, "Queued", "Waiting for nodes of cpu.")
     said = []
     for now[0] in range(1000, 2000, 10):
@@ -242,7 +243,7 @@ def test_a_timeout_is_cancelled_by_the_trigger_itself(started, emulator):
     """No worker may be free for long: the run must not burn on meanwhile."""
     target = started(SLEEPS)
     event = asyncio.run(event_of(trigger(target, timeout=2, cancel_on_kill=True)))
-    assert (event["decision"]["verdict"], event["decision"]["status"]) == ("timed_out", "Canceled")
+    assert (event["decision"]["verdict"], event["decision"]["observation"]["status"]) == ("timed_out", "Canceled")
     assert status(emulator, target) == "Canceled"
 
 

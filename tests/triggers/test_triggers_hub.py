@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import re
 import time
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_azml.client.azureml import AzureMLClient
-from airflow_azml.client.history import Run, RunState
-from airflow_azml.client.lifecycle import Kind, Target
+from airflow_azml.client.lifecycle import Target
+from airflow_azml.client.resources.run import Runs
+from airflow_azml.client.resources.run_history import Run, RunState
+from airflow_azml.client.routing import Workspace
 from airflow_azml.client.transport.auth import StaticToken
 from airflow_azml.client.transport.errors import AzureMLError, NotFoundError, PermissionDeniedError, ServiceError
-from airflow_azml.client.workspace import Workspace
 from airflow_azml.triggers.hub import LEAST_GAP, Hub, Waiter
 
 WORKSPACE = Workspace("s", "g", "hub")
@@ -29,17 +31,23 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Service:
-    """The run history, as far as the hub asks it."""
+class Service(Runs):
+    """The run history, as far as the hub asks it; it is also the client that has it."""
+
+    batch_size = 100
 
     def __init__(self) -> None:
-        self.batch_size = 100
+        self.http = SimpleNamespace(pause=lambda _seconds: None)  # type: ignore[assignment]
+        self.routing = SimpleNamespace(require=lambda: None)  # type: ignore[assignment]
         self.statuses: dict[str, str] = {}
         self.asked: list[list[str]] = []
         self.error: AzureMLError | None = None
-        self.runs = self
 
-    def get_many(self, ids: list[str]) -> dict[str, Any]:
+    def of(self, _target: Target) -> Runs:
+        return self
+
+    def get_many(self, wanted: Iterable[str], _experiment: str | None = None) -> dict[str, Any]:
+        ids = list(wanted)
         self.asked.append(ids)
         if self.error:
             raise self.error
@@ -51,18 +59,16 @@ class Service:
             raise self.error
         if name not in self.statuses:
             raise NotFoundError(name)
-        return Run.parse({"runId": name, "status": self.statuses[name]})
+        return Run.of({"runId": name, "status": self.statuses[name]})
 
 
 @pytest.fixture
 def service() -> Service:
-    service = Service()
-    service.routing = SimpleNamespace(require=lambda: None)  # type: ignore[attr-defined]
-    return service
+    return Service()
 
 
 def run(name: str) -> Target:
-    return Target(Kind.RUN, name)
+    return Target("runs", name)
 
 
 async def news(waiter: Waiter, seconds: float) -> Any:
@@ -199,11 +205,37 @@ async def test_a_mistake_of_ours_leaves_nobody_waiting(service: Service) -> None
     """If the poller itself breaks, its waiters are told, and the next one starts it anew."""
     hub = Hub(service)  # type: ignore[arg-type]
     service.statuses = {"a": "Running"}
-    service.get = lambda *_: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    hub._next = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
     with hub.watching(run("a"), INTERVAL) as waiter, pytest.raises(AzureMLError, match="ZeroDivisionError"):
         await news(waiter, 5)
-    del service.get
+    del hub._next
     assert await status_of(hub, "a") == "Running"
+
+
+async def test_an_odd_answer_concerns_its_target_only(service: Service) -> None:
+    """A run whose answer cannot be read is waited for as in an outage; the others of its batch are told as ever."""
+    service.statuses = {"good": "Running"}
+    odd: dict[str, Any] = {"runId": "odd", "status": ["Running"]}
+    service.get = lambda *_: Run.of(odd)  # type: ignore[method-assign]
+    hub = Hub(service, unreachable_timeout=0.3)  # type: ignore[arg-type]
+    with hub.watching(run("good"), INTERVAL) as good, hub.watching(run("odd"), INTERVAL) as bad:
+        assert (await news(good, 5)).status == "Running"
+        with pytest.raises(ServiceError, match="the answer is not as expected"):
+            await news(bad, 5)
+        odd["status"] = "Completed"
+        assert (await news(bad, 5)).status == "Completed"
+        assert service.asked
+
+
+async def test_a_look_that_breaks_altogether_is_an_outage(service: Service) -> None:
+    """A mistake of ours while many are looked at must not end a thousand healthy waits at once."""
+    hub, look_many = Hub(service), service.look_many  # type: ignore[arg-type]
+    service.statuses = {"a": "Running"}
+    service.look_many = lambda _: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    with hub.watching(run("a"), INTERVAL) as waiter:
+        assert await news(waiter, 10 * INTERVAL) is None
+        service.look_many = look_many  # type: ignore[method-assign]
+        assert (await news(waiter, 5)).status == "Running"
 
 
 async def test_one_look_that_fails_fails_nobody_else(service: Service) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from emulator_process import EmulatorProcess, wait_until
 
-from airflow_azml.client.lifecycle import Kind, Target
+from airflow_azml.client.lifecycle import Target
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.triggers.azureml import AzureMLTrigger
 from airflow_azml.triggers.hub import LEAST_GAP, Hub
@@ -47,7 +47,7 @@ def complete(emulator: EmulatorProcess, run_ids: list[str]) -> None:
 
 
 async def verdict(run_id: str, interval: float = INTERVAL) -> str:
-    target = Target(Kind.RUN, run_id).as_json()
+    target = {"kind": "runs", "name": run_id}
     trigger = AzureMLTrigger(azureml_conn_id="azureml_default", target=target, poll_interval=interval)
     return (await anext(trigger.run())).payload["decision"]["verdict"]
 
@@ -108,7 +108,7 @@ def test_many_computes_do_not_use_up_resource_managers_reads(throttled):
 
     async def wait() -> None:
         client = await AzureMLHook.aclient("azureml_default")
-        targets = [Target(Kind.COMPUTE, f"none-{number}") for number in range(300)]
+        targets = [Target("computes", f"none-{number}") for number in range(300)]
         hub = Hub.of(client, targets[0])
         with contextlib.ExitStack() as waiting:
             for target in targets:

@@ -1,34 +1,31 @@
 """ARM's long-running operations.
 
 An answer to PUT or DELETE tells in a header where to look for its end: ``Azure-AsyncOperation``, else ``Location``,
-else the resource itself has a ``provisioningState``. :class:`Operation` is that address as plain strings, so it can
-travel through a database; polling is the caller's: this room never sleeps for an operation.
+else the resource itself has a ``provisioningState``. :class:`Operation` is that address as plain strings, so it can be
+kept in a database. :meth:`Operation.poll` looks once and never sleeps: how often to look is the caller's decision.
 
 Status words and rules: https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from airflow_azml.client.transport.answers import retry_after_of
 from airflow_azml.client.transport.errors import OperationFailedError
 from airflow_azml.client.transport.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from requests import Response
 
     from airflow_azml.client.transport.http import Transport
 
-Kind = Literal["status", "location", "resource"]
 RUNNING, SUCCEEDED, FAILED, CANCELED = "InProgress", "Succeeded", "Failed", "Canceled"
 UNKNOWN = "Unknown"
 _TERMINAL = {"succeeded": SUCCEEDED, "failed": FAILED, "canceled": CANCELED, "cancelled": CANCELED}
-
-
 # 404: the service has forgotten the operation, or does not know it yet. 403: operations belong to the subscription, on
 # which a credential may have no role although it has one on the workspace.
 _UNKNOWN_STATUSES = (403, 404)
@@ -54,29 +51,25 @@ class OperationState:
         return self.status != RUNNING
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """Where to look for the end of an operation.
+class Operation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where to look for the end of an operation. msgspec turns it into JSON and back.
 
     :param url: the address to ask.
-    :param kind: what stands there: an operation ``status``, a ``location`` that answers 202 until it is done, or the
-        ``resource``.
+    :param kind: what stands there: an operation ``status``, or a ``location`` that answers 202 until it is done.
     :param retry_after: seconds that the first answer asked to wait.
     """
 
     url: str
-    kind: Kind
+    kind: Literal["status", "location"]
     retry_after: float | None = None
 
     @classmethod
-    def started_by(cls, response: Response) -> Operation:
-        """Read the answer to a PUT, PATCH, POST or DELETE."""
+    def started_by(cls, response: Response) -> Operation | None:
+        """Read the answer to a PUT, PATCH, POST or DELETE; None when only the resource itself can tell how it goes."""
         headers, wait = response.headers, retry_after_of(response.headers)
         if headers.get("Azure-AsyncOperation"):
             return cls(headers["Azure-AsyncOperation"], "status", wait)
-        if headers.get("Location"):
-            return cls(headers["Location"], "location", wait)
-        return cls(response.url, "resource", wait)
+        return cls(headers["Location"], "location", wait) if headers.get("Location") else None
 
     def poll(self, transport: Transport) -> OperationState:
         """Look once. A foreign address is refused, as for every request with a token."""
@@ -87,21 +80,7 @@ class Operation:
         if self.kind == "location" and response.status_code == 202:  # noqa: PLR2004 - HTTP's own word for "not yet"
             return OperationState(RUNNING, retry_after=wait)
         body = response.json() if response.content else {}
-        return state_of(body, "get operation status", wait, default=SUCCEEDED if self.kind != "status" else RUNNING)
-
-    @property
-    def address(self) -> str:
-        """Where the operation itself can be followed; empty where only the resource can tell."""
-        return "" if self.kind == "resource" else self.url
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Operation:
-        """Read what :meth:`as_dict` wrote."""
-        return cls(fields["url"], fields["kind"], fields.get("retry_after"))
+        return state_of(body, "get operation status", wait, default=SUCCEEDED if self.kind == "location" else RUNNING)
 
 
 def state_of(body: Any, operation: str, retry_after: float | None = None, *, default: str = RUNNING) -> OperationState:

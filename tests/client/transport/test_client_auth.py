@@ -213,14 +213,14 @@ def test_importing_the_client_loads_neither_requests_nor_msal():
         "azureml",
         "names",
         "transport.errors",
-        "workspace",
+        "routing",
         "lifecycle",
-        "definitions",
+        "specs.run_definition",
         "files.bundle",
         "transport.clouds",
         "transport.auth",
         "transport.longrunning",
-        "targets",
+        "resources.run",
     ]
     code = (
         "import importlib, sys\n"

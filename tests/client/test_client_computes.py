@@ -5,17 +5,23 @@ from __future__ import annotations
 import pytest
 from client_support import ARM
 
-from airflow_azml.client.amlcompute import AmlComputeSpec, ensure
+from airflow_azml.client.specs.aml_compute import AmlComputeSpec
 from airflow_azml.client.transport.errors import ConflictError, InputError, ServiceError
 from airflow_azml.client.values import seconds_of
 
 CPU = f"{ARM}/computes/cpu"
-GIVEN = {"vm_size": "STANDARD_DS3_V2", "min_nodes": 0, "max_nodes": 2, "idle_time": 120, "vm_priority": "Dedicated"}
+GIVEN = {
+    "vm_size": "STANDARD_DS3_V2",
+    "min_nodes": 0,
+    "max_nodes": 2,
+    "idle_time_before_scale_down": 120,
+    "vm_priority": "Dedicated",
+}
 
 
 def wanted(**changes):
     """What the tests want, apart from the changes."""
-    return AmlComputeSpec.read(**{**GIVEN, "more": {}, **changes})
+    return {**GIVEN, **changes}
 
 
 def there(mock, *, state="Succeeded", kind="AmlCompute", errors=(), **inner):
@@ -34,8 +40,8 @@ def test_a_compute_that_is_not_there_is_created(client, requests_mock):
     """One PUT, with the location of the workspace and durations as the API has them."""
     requests_mock.get(CPU, status_code=404, json={"error": {"code": "NotFound", "message": "none"}})
     requests_mock.put(CPU, status_code=201, json={"name": "cpu", "properties": {"provisioningState": "Creating"}})
-    compute = ensure(client.computes, "cpu", wanted(more={"remoteLoginPortPublicAccess": "Disabled"}))
-    assert compute.provisioning_state == "Creating"
+    target = client.computes.ensure("cpu", **wanted(spec={"remoteLoginPortPublicAccess": "Disabled"}))
+    assert target == client.computes.target("cpu")
     assert writes(requests_mock)[0].json() == {
         "location": "eastus",
         "properties": {
@@ -50,10 +56,20 @@ def test_a_compute_that_is_not_there_is_created(client, requests_mock):
     }
 
 
+def test_a_new_compute_needs_a_vm_size(client, requests_mock):
+    """Machines cost money: nobody gets one that was not named; one that exists need not be named again."""
+    requests_mock.get(CPU, status_code=404, json={"error": {"code": "NotFound", "message": "none"}})
+    with pytest.raises(
+        InputError, match="vm_size: is required: compute cpu does not exist yet, and machines cost money"
+    ):
+        client.computes.ensure("cpu", **wanted(vm_size=None))
+    assert writes(requests_mock) == []
+
+
 def test_an_identical_compute_is_kept(client, requests_mock):
     """Another spelling of the same size, priority and duration is the same compute: nothing is written."""
     there(requests_mock)
-    assert ensure(client.computes, "cpu", wanted()).provisioning_state == "Succeeded"
+    assert client.computes.ensure("cpu", **wanted()) == client.computes.target("cpu")
     assert writes(requests_mock) == []
 
 
@@ -65,7 +81,7 @@ NOT_NAMED = dict.fromkeys(GIVEN)
     [
         ({"max_nodes": 5}, {"maxNodeCount": 5}),
         ({"min_nodes": 1}, {"minNodeCount": 1}),
-        ({"idle_time": "PT1H"}, {"nodeIdleTimeBeforeScaleDown": "PT3600S"}),
+        ({"idle_time_before_scale_down": "PT1H"}, {"nodeIdleTimeBeforeScaleDown": "PT3600S"}),
     ],
 )
 @pytest.mark.parametrize("others", [{}, NOT_NAMED])
@@ -73,7 +89,7 @@ def test_other_scale_settings_are_updated(client, requests_mock, change, changed
     """A PATCH changes the scale settings and touches nothing else; those that are not named stay."""
     there(requests_mock)
     requests_mock.patch(CPU, json={"name": "cpu", "properties": {"provisioningState": "Updating"}})
-    ensure(client.computes, "cpu", wanted(**{**others, **change}))
+    client.computes.ensure("cpu", **wanted(**{**others, **change}))
     (patch,) = writes(requests_mock)
     assert patch.method == "PATCH"
     scale = {"minNodeCount": 0, "maxNodeCount": 2, "nodeIdleTimeBeforeScaleDown": "PT2M", **changed}
@@ -84,18 +100,18 @@ def test_a_compute_of_which_nothing_is_named_stays_as_it_is(client, requests_moc
     """A task that only names a cluster must not shrink it to what new clusters get."""
     scale = {"minNodeCount": 3, "maxNodeCount": 10, "nodeIdleTimeBeforeScaleDown": "PT1H"}
     there(requests_mock, vmSize="STANDARD_NC6", vmPriority="LowPriority", scaleSettings=scale)
-    assert ensure(client.computes, "cpu", wanted(**NOT_NAMED)).scale_settings == scale
+    client.computes.ensure("cpu", **wanted(**NOT_NAMED))
     assert writes(requests_mock) == []
     with pytest.raises(InputError, match="max_nodes"):
-        ensure(client.computes, "cpu", wanted(**{**NOT_NAMED, "max_nodes": 2}))
+        client.computes.ensure("cpu", **wanted(**{**NOT_NAMED, "max_nodes": 2}))
 
 
 def test_a_compute_that_is_being_made_is_waited_for(client, requests_mock):
     """A second PUT or PATCH would be refused now: what will be as wanted is left to its end, another wish is told."""
     there(requests_mock, state="Creating")
-    assert ensure(client.computes, "cpu", wanted()).provisioning_state == "Creating"
+    assert client.look(client.computes.ensure("cpu", **wanted())).status == "Creating"
     with pytest.raises(ConflictError, match=r"it is Creating: scaleSettings\.maxNodeCount is 2, not 9") as caught:
-        ensure(client.computes, "cpu", wanted(max_nodes=9))
+        client.computes.ensure("cpu", **wanted(max_nodes=9))
     assert not caught.value.permanent
     assert writes(requests_mock) == []
 
@@ -106,13 +122,13 @@ def test_further_properties_that_differ_are_refused(client, requests_mock, state
     shown = {"subnet": None, "userAccountCredentials": {"adminUserName": "ann", "adminUserPassword": None}}
     there(requests_mock, state=state, **shown)
     same = {"userAccountCredentials": {"adminUserName": "ann", "adminUserPassword": "pw"}, "isolatedNetwork": True}
-    ensure(client.computes, "cpu", wanted(more=same))
+    client.computes.ensure("cpu", **wanted(spec=same))
     for more, said in (
         ({"subnet": {"id": "/net"}}, "subnet.id is not set, not '/net'"),
         ({"userAccountCredentials": {"adminUserName": "bob"}}, "adminUserName is 'ann', not 'bob'"),
     ):
         with pytest.raises(ConflictError, match=said) as caught:
-            ensure(client.computes, "cpu", wanted(more=more))
+            client.computes.ensure("cpu", **wanted(spec=more))
         assert caught.value.permanent
     assert writes(requests_mock) == []
 
@@ -130,7 +146,7 @@ def test_what_cannot_be_changed_is_refused(client, requests_mock, shown, change,
     """A PUT would replace a compute for good: another machine on the name is refused, and the remedy is said."""
     there(requests_mock, **shown)
     with pytest.raises(ConflictError) as caught:
-        ensure(client.computes, "cpu", wanted(**change))
+        client.computes.ensure("cpu", **wanted(**change))
     assert said in str(caught.value)
     assert "Delete" in caught.value.remedy
     assert caught.value.permanent
@@ -141,7 +157,7 @@ def test_a_compute_that_is_being_deleted_is_worth_a_retry(client, requests_mock)
     """The name will be free: Airflow may try again."""
     there(requests_mock, state="Deleting")
     with pytest.raises(ServiceError, match="still being deleted") as caught:
-        ensure(client.computes, "cpu", wanted())
+        client.computes.ensure("cpu", **wanted())
     assert not caught.value.permanent
 
 
@@ -156,30 +172,31 @@ def test_a_compute_that_is_being_deleted_is_worth_a_retry(client, requests_mock)
         ({"max_nodes": 1.5}, "max_nodes"),
         ({"vm_priority": "Spot"}, "vm_priority"),
         ({"vm_priority": ""}, "vm_priority"),
-        ({"idle_time": "5 minutes"}, "idle_time_before_scale_down"),
-        ({"idle_time": -5}, "idle_time_before_scale_down"),
-        ({"idle_time": []}, "idle_time_before_scale_down"),
-        ({"more": {"vmsize": "STANDARD_NC6"}}, "spec.vmsize"),
-        ({"more": {"scaleSettings": {"maxNodeCount": 9}}}, "spec.scaleSettings"),
+        ({"idle_time_before_scale_down": "5 minutes"}, "idle_time_before_scale_down"),
+        ({"idle_time_before_scale_down": -5}, "idle_time_before_scale_down"),
+        ({"idle_time_before_scale_down": []}, "idle_time_before_scale_down"),
+        ({"spec": {"vmsize": "STANDARD_NC6"}}, "spec.vmsize"),
+        ({"spec": {"scaleSettings": {"maxNodeCount": 9}}}, "spec.scaleSettings"),
     ],
 )
 def test_values_that_make_no_cluster_are_named(change, field):
     """What is wrong is said by field before anything is sent, also when a template rendered it."""
     with pytest.raises(InputError) as caught:
-        wanted(**change)
+        AmlComputeSpec.read(**wanted(**change))
     assert caught.value.field == field
 
 
 def test_a_bad_name_is_refused_before_anything_is_sent(client, requests_mock):
     """The service's rule for names is checked here."""
     with pytest.raises(InputError, match="compute_name 'cpu_1'"):
-        ensure(client.computes, "cpu_1", wanted())
+        client.computes.ensure("cpu_1", **wanted())
     assert requests_mock.request_history == []
 
 
 def test_numbers_may_come_as_text():
     """A template renders to text."""
-    assert wanted(min_nodes="0", max_nodes="2", idle_time="120", vm_priority="dedicated") == wanted()
+    as_text = wanted(min_nodes="0", max_nodes="2", idle_time_before_scale_down="120", vm_priority="dedicated")
+    assert AmlComputeSpec.read(**as_text) == AmlComputeSpec.read(**wanted())
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from airflow_azml.client import versions
+from airflow_azml.client.api_versions import ASSETS
 from airflow_azml.client.files import blobs
 from airflow_azml.client.files.bundle import content_hash
 from airflow_azml.client.files.project import MAX_BYTES, MAX_FILES, project_files
-from airflow_azml.client.service import Service
+from airflow_azml.client.resources.resource import Resource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +25,10 @@ _FOLDER = "src"
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 
 
-class Codes(Service):
+class CodeAssets(Resource):
     """Upload folders of code."""
+
+    kind = "code_assets"
 
     def upload(
         self,
@@ -48,7 +50,7 @@ class Codes(Service):
         return self._uploaded(name, digest) or self._upload(name, digest, files)
 
     def _uploaded(self, name: str, digest: str) -> str | None:
-        params = {**versions.ASSETS, "hash": digest, "hashVersion": HASH_VERSION}
+        params = {**ASSETS, "hash": digest, "hashVersion": HASH_VERSION}
         response = self.http.request(
             "GET", self.arm("codes", name, "versions"), operation="find code", params=params, allow=(404,)
         )
@@ -58,7 +60,7 @@ class Codes(Service):
     def _upload(self, name: str, digest: str, files: tuple[ProjectFile, ...]) -> str:
         url = self.arm("codes", name, "versions", "1")
         place = self.http.json(
-            "POST", f"{url}/startPendingUpload", operation="start code upload", params=versions.ASSETS,
+            "POST", f"{url}/startPendingUpload", operation="start code upload", params=ASSETS,
             json={"pendingUploadType": "TemporaryBlobReference"}, retry="always",
         )["blobReferenceForConsumption"]  # fmt: skip
         places = [blobs.below(str(place["credential"]["sasUri"]), _FOLDER, file.name) for file in files]
@@ -71,7 +73,5 @@ class Codes(Service):
             "isAnonymous": True,
             "properties": {"hash_sha256": digest, "hash_version": str(HASH_VERSION)},
         }
-        asset = self.http.json(
-            "PUT", url, operation="create code", params=versions.ASSETS, json={"properties": properties}
-        )
+        asset = self.http.json("PUT", url, operation="create code", params=ASSETS, json={"properties": properties})
         return str(asset.get("id") or f"{self.workspace.arm_id}/codes/{name}/versions/1")

@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from airflow_azml.client.merging import differences
 from airflow_azml.client.names import check_experiment_name
-from airflow_azml.client.service import Service
+from airflow_azml.client.resources.resource import Resource
+from airflow_azml.client.resources.value import Json, Value
 from airflow_azml.client.values import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 HISTORY = "history/v1.0"
 _PAGE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Experiment:
+class Experiment(Value, frozen=True):
     """An experiment.
 
     :param id: its GUID.
-    :param raw: the answer's JSON.
+    :param archived_time: when it was archived; empty while it is not.
     """
 
-    name: str
-    id: str
-    description: str
-    tags: Mapping[str, str]
-    raw: Mapping[str, Any]
-
-    @classmethod
-    def parse(cls, raw: Mapping[str, Any]) -> Experiment:
-        """Read the service's JSON."""
-        return cls(
-            name=str(raw.get("name") or ""),
-            id=str(raw.get("experimentId") or ""),
-            description=str(raw.get("description") or ""),
-            tags=raw.get("tags") or {},
-            raw=raw,
-        )
+    name: str = ""
+    id: str = msgspec.field(default="", name="experimentId")
+    description: str = ""
+    tags: Mapping[str, str] = {}
+    archived_time: str = ""
 
 
-class Experiments(Service):
+class Experiments(Resource):
     """List, read and create experiments."""
+
+    kind = "experiments"
 
     def list(self, *, include_archived: bool = False) -> Iterator[Experiment]:
         """Yield the experiments of the workspace."""
@@ -53,27 +46,21 @@ class Experiments(Service):
         url = self.regional(HISTORY) + "/experiments:query"
         rows = self.http.pages("POST", url, operation="query experiments", json=body, retry="always")
         # As with hidden runs, what a service sends too much is left out here.
-        return (Experiment.parse(row) for row in rows if include_archived or not row.get("archivedTime"))
+        return (Experiment.of(row) for row in rows if include_archived or not row.get("archivedTime"))
 
     def get(self, name: str) -> Experiment:
         """Return an experiment; NotFoundError when there is none."""
-        return Experiment.parse(
-            self.http.json("GET", self.regional(HISTORY, "experiments", name), operation="get experiment")
-        )
+        return Experiment.of(self.read(self._url(name), {}))
 
     def by_id(self, experiment_id: str) -> Experiment:
-        """Return an experiment by its GUID, which is all that a run tells of it; NotFoundError when there is none."""
-        return Experiment.parse(
-            self.http.json("GET", self.regional(HISTORY, "experimentids", experiment_id), operation="get experiment")
-        )
+        """Return an experiment by its GUID, which a run tells instead of the name; NotFoundError when there is none."""
+        return Experiment.of(self.read(self.regional(HISTORY, "experimentids", experiment_id), {}))
 
     def create(self, name: str) -> Experiment:
         """Create an experiment, or return the one of that name."""
-        url = self.regional(HISTORY, "experiments", check_experiment_name(name))
-        response = self.http.request("GET", url, operation="get experiment", allow=(404,))
-        if response.status_code == 404:  # noqa: PLR2004 - it is new
-            return Experiment.parse(self.http.json("POST", url, operation="create experiment", retry="always"))
-        return Experiment.parse(response.json())
+        url = self._url(name)
+        there = self.found(url, {})
+        return Experiment.of(there or self.http.json("POST", url, operation="create experiment", retry="always"))
 
     def update(self, name: str, *, tags: Mapping[str, str] | None = None, description: str | None = None) -> Experiment:
         """Add or change tags, change the description; return the experiment as it is now."""
@@ -86,10 +73,13 @@ class Experiments(Service):
     def archive(self, name: str, *, restore: bool = False) -> Experiment:
         """Hide an experiment from lists, or bring it back; the service deletes none."""
         there = self.get(name)
-        if bool(there.raw.get("archivedTime")) is not restore:
+        if bool(there.archived_time) is not restore:
             return there
         return self._patch(there, {"archive": not restore}, "archive experiment")
 
-    def _patch(self, there: Experiment, body: Mapping[str, Any], operation: str) -> Experiment:
+    def _patch(self, there: Experiment, body: Json, operation: str) -> Experiment:
         url = self.regional(HISTORY, "experimentids", there.id)
-        return Experiment.parse(self.http.json("PATCH", url, operation=operation, json=body))
+        return Experiment.of(self.http.json("PATCH", url, operation=operation, json=body))
+
+    def _url(self, name: str) -> str:
+        return self.regional(HISTORY, "experiments", check_experiment_name(name))

@@ -1,27 +1,24 @@
-"""Run definitions and resource specs as people write them: a dict, or a ``.json``, ``.yml`` or ``.yaml`` file.
+"""Run definitions as people write them, checked before anything is sent.
 
-What is wrong is said before anything is sent, with file and line; a key that the service does not know is answered
-with the one that was probably meant. Keys are accepted in any case, as the service does, and sent as the
-specification spells them.
+A key that the service does not know is answered with the one that was probably meant. Keys are accepted in any case,
+as the service does, and sent as the specification spells them.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client.files.project import COLLECTED
+from airflow_azml.client.specs import az_ml, run_environment
+from airflow_azml.client.specs.loading import load
 from airflow_azml.client.transport.errors import InputError
-from airflow_azml.client.transport.text_files import read_text
-from airflow_azml.client.values import mapping, texts
+from airflow_azml.client.values import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from yaml import SafeLoader
+    from collections.abc import Sequence
 
 Table = dict[str, Any]
 """Known keys; a nested table where the value is an object of known keys, None where it is anything."""
@@ -67,24 +64,35 @@ _WORDS = {
     "framework": ("Python", "PySpark", "Cntk", "TensorFlow", "PyTorch"),
     "communicator": ("None", "ParameterServer", "Gloo", "Mpi", "Nccl"),
 }
+_CONFIGURATION_KEY = "configuration"
 _ENTRIES = ("script", "command")
 _COUNTS = ("nodeCount", "maxRunDurationSeconds")
 
 
-def run_definition(source: Mapping[str, Any] | str | Path, field: str = "definition") -> dict[str, Any]:
+def run_definition(
+    source: Mapping[str, Any] | str | Path, field: str = "definition", folders: Sequence[Path] = ()
+) -> dict[str, Any]:
     """Return a RunDefinition, checked and in the specification's spelling.
+
+    Files that it names, such as `condaDependenciesFile`, are read, and their content stands in the result.
 
     :param source: the definition, or its configuration alone; a dict or a path.
     :param field: what the caller calls it, for messages.
+    :param folders: where the files may be; the folder of `source`, or the present one, when there are none.
     """
+    folders = folders or [Path() if isinstance(source, Mapping) else Path(source).parent]
     given = load(source, field)
-    if "configuration" not in {str(key).casefold() for key in given}:
-        given = {"configuration": given}
+    az_ml.refuse(given, field, "a run definition: script or command, target, environment ... (`configuration`)")
+    if _CONFIGURATION_KEY not in {str(key).casefold() for key in given}:
+        given = {_CONFIGURATION_KEY: given}
+    given = {key: _with_v1_environment(value, str(key), field, folders) for key, value in given.items()}
     definition = _spelled(given, _DEFINITION, field)
-    configuration = definition["configuration"]
+    configuration = definition[_CONFIGURATION_KEY]
     if not isinstance(configuration, dict):
         raise InputError(f"{field}.configuration", configuration, "must be an object")
     _check_configuration(configuration, f"{field}.configuration")
+    if isinstance(environment := configuration.get("environment"), dict):
+        run_environment.inline_files(environment, f"{field}.configuration.environment", folders)
     return definition
 
 
@@ -95,53 +103,15 @@ def collected_folders(definition: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*COLLECTED, *watched]))
 
 
-def load(
-    source: Mapping[str, Any] | str | Path, field: str, render: Callable[[str], str] | None = None
-) -> dict[str, Any]:
-    """Return a copy of a dict, or what a JSON or YAML file holds.
-
-    :param field: what the caller calls it, for messages.
-    :param render: applied to the file's text before it is parsed.
-    """
-    if not isinstance(source, str | Path):
-        return mapping(field, source)
-    path = Path(source)
-    text = read_text(field, path)
-    content = _parse(path, render(text) if render else text, field)
-    if not isinstance(content, dict):
-        raise InputError(field, str(source), f"must hold an object, not {type(content).__name__}")
-    return content
-
-
-def _parse(path: Path, text: str, field: str) -> Any:
-    import yaml  # noqa: PLC0415 - only when there is a file
-
-    try:
-        match path.suffix.lower():
-            case ".json":
-                return json.loads(text)
-            case ".yml" | ".yaml":
-                return yaml.load(text, _yaml_loader())  # noqa: S506 - a SafeLoader
-    except json.JSONDecodeError as error:
-        raise InputError(field, str(path), f"does not parse: line {error.lineno}: {error.msg}") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(field, str(path), f"does not parse: line {line}: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError) as error:  # a control character, a number that is none: no line is known
-        raise InputError(field, str(path), f"does not parse: {' '.join(str(error).split())}") from error
-    raise InputError(field, str(path), "must be a .json, .yml or .yaml file")
-
-
-@cache
-def _yaml_loader() -> type[SafeLoader]:
-    """Return a loader to which a date is text, as it was written: JSON knows no dates."""
-    from yaml import SafeLoader  # noqa: PLC0415 - only when there is a file
-
-    class DatesAreText(SafeLoader):
-        pass
-
-    DatesAreText.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: str(node.value))
-    return DatesAreText
+def _with_v1_environment(configuration: Any, key: str, field: str, folders: Sequence[Path]) -> Any:
+    """Return the configuration with its environment in the run API's form; other members as they are."""
+    if key.casefold() != _CONFIGURATION_KEY or not isinstance(configuration, Mapping):
+        return configuration
+    where = f"{field}.configuration.environment"
+    return {
+        name: run_environment.from_v2(value, where, folders) if str(name).casefold() == "environment" else value
+        for name, value in configuration.items()
+    }
 
 
 def _spelled(given: Mapping[str, Any], known: Table, where: str) -> dict[str, Any]:

@@ -1,45 +1,36 @@
-"""The classic model registry of the regional data plane: the service counts the versions.
+"""The classic model registry (v1) of the regional data plane: the service counts the versions.
 
 https://learn.microsoft.com/rest/api/azureml/ (modelManagement, MLModels and Assets)
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_azml.client.merging import differences
-from airflow_azml.client.models import Model, Models, Registration, Source, has_tags, tag_query
 from airflow_azml.client.names import check_model_name, check_model_version
+from airflow_azml.client.resources.model import Model, Models
+from airflow_azml.client.specs.registration import MARKER
 from airflow_azml.client.transport.errors import InputError
 from airflow_azml.client.values import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from airflow_azml.client.resources.value import Json
+    from airflow_azml.client.specs.registration import Registration, Source
+
 MANAGEMENT = "modelmanagement/v1.0"
 
 
-class ModelManagementModels(Models):
+class ClassicModels(Models):
     """The classic registry."""
+
+    api_version: ClassVar[Json] = {}
 
     def get(self, name: str, version: str) -> Model:
         """Return a version; NotFoundError when there is none."""
-        return _model(self.http.json("GET", self._url(name, version), operation="get model"))
-
-    def list(
-        self, name: str | None = None, *, tags: Mapping[str, str | None] | None = None, run_id: str | None = None
-    ) -> Iterator[Model]:
-        """Yield the versions of a model, or of all models, the newest first; none when there is no such model."""
-        told = {
-            "name": name if name is None else check_model_name(name),
-            "orderBy": "CreatedAtDesc",
-            "runId": run_id,
-            **tag_query(tags),
-        }
-        params = {key: value for key, value in told.items() if value}
-        rows = self.http.pages("GET", self.regional(MANAGEMENT, "models"), operation="list models", params=params)
-        found = (_model(row) for row in rows if name in {None, row.get("name")})
-        return (model for model in found if has_tags(model, tags) and run_id in {None, model.run_id})
+        return _model(self.read(self._url(name, version), {}))
 
     def update(
         self, name: str, version: str, *, tags: Mapping[str, str] | None = None, description: str | None = None
@@ -66,10 +57,12 @@ class ModelManagementModels(Models):
         for row in (response.json().get("value") or ()) if response.ok else ():
             yield f"{row.get('computeType') or 'classic'} service {row.get('name')}"
 
-    def _delete(self, name: str, version: str) -> bool:
-        return self._deleted(self._url(name, version))
+    def registered(self, registration: Registration, run_id: str | None = None) -> Model | None:
+        """Return the version that has the registration's key, among those of the run."""
+        mine = self.list(registration.name, properties={MARKER: registration.key}, run_id=run_id)
+        return next(mine, None)
 
-    def _create(self, source: Source, registration: Registration) -> Model:
+    def make(self, registration: Registration, source: Source) -> Model:
         """POST the asset, then the model that is made of it."""
         if registration.version:
             raise InputError(
@@ -88,31 +81,34 @@ class ModelManagementModels(Models):
             "unpack": False,
             **({"runId": source.run_id} if source.run_id else {}),
             "datasets": [],
-            "kvTags": registration.labels(),
-            "properties": registration.marked(),
+            "kvTags": registration.tags,
+            "properties": registration.marked,
             "framework": registration.model_type or "Custom",
             "description": registration.description,
         }
         url = self.regional(MANAGEMENT, "models")
         return self.once(
             lambda: _model(self.http.json("POST", url, operation="register model", json=body, retry="never")),
-            lambda: self._registered(registration, source.run_id or None),
+            lambda: self.registered(registration, source.run_id or None),
         )
+
+    def _listed(self, name: str | None, params: Json, run_id: str | None) -> Iterator[Model]:
+        told = {
+            "name": None if name is None else check_model_name(name),
+            "orderBy": "CreatedAtDesc",
+            "runId": run_id,
+            **params,
+        }
+        sent = {key: value for key, value in told.items() if value}
+        rows = self.rows(self.regional(MANAGEMENT, "models"), sent)
+        return (model for model in map(_model, rows) if name in {None, model.name})
 
     def _url(self, name: str, version: str) -> str:
         return self.regional(MANAGEMENT, "models", f"{check_model_name(name)}:{check_model_version(version)}")
 
 
-def _model(raw: Mapping[str, Any]) -> Model:
-    return Model(
-        name=str(raw.get("name") or ""),
-        version=str(raw.get("version") or ""),
-        id=str(raw.get("id") or ""),
-        tags=raw.get("kvTags") or {},
-        properties=raw.get("properties") or {},
-        description=str(raw.get("description") or ""),
-        run_id=str(raw.get("runId") or ""),
-        uri=str(raw.get("url") or ""),
-        created=str(raw.get("createdTime") or ""),
-        raw=raw,
+def _model(raw: Json) -> Model:
+    version = str(raw.get("version") or "")
+    return Model.of(
+        raw, version=version, tags=raw.get("kvTags") or {}, uri=raw.get("url"), created=raw.get("createdTime")
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.client.files import blobs
 from airflow_azml.client.files.bodies import chunks_of
 from airflow_azml.client.files.project import COLLECTED, MAX_BYTES, MAX_FILES, project_files
-from airflow_azml.client.service import Service
+from airflow_azml.client.resources.resource import Resource
 from airflow_azml.client.transport.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 CONTENT = "content/v2.0"
 
 
-class Snapshots(Service):
+class Snapshots(Resource):
     """Upload folders as snapshots."""
+
+    kind = "snapshots"
 
     def upload(
         self,

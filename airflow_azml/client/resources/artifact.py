@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.client.files import blobs
-from airflow_azml.client.service import Service
+from airflow_azml.client.resources.resource import Resource
+from airflow_azml.client.resources.value import Value
 from airflow_azml.client.transport.errors import InputError, NotFoundError, ServiceError
 from airflow_azml.client.transport.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from airflow_azml.client.history import Run
+    from airflow_azml.client.resources.run_history import Run
 
 ARTIFACT = "artifact/v2.0"
 ORIGIN = "ExperimentRun"
@@ -33,20 +33,19 @@ _UNSAFE = re.compile(r"[\\\x00-\x1f\x7f]|^[A-Za-z]:")
 """Backslashes, control characters and drive letters: parts of a name here, of a path elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Value, frozen=True):
     """A file of a run.
 
     :param path: its path in the run, such as ``outputs/model.pkl``.
-    :param raw: the answer's JSON.
     """
 
-    path: str
-    raw: Mapping[str, Any]
+    path: str = ""
 
 
-class Artifacts(Service):
+class Artifacts(Resource):
     """List, download and upload a run's files, streamed."""
+
+    kind = "artifacts"
 
     def exists(self, run: Run, path: str) -> bool:
         """Say whether the path is a file of the run, or a folder with files in it."""
@@ -126,9 +125,9 @@ class Artifacts(Service):
             return
         url = self.regional(ARTIFACT, "artifacts", ORIGIN, container_of(run))
         for row in self.http.pages("GET", url, operation="list artifacts", token_parameter="continuationToken"):  # noqa: S106 - a name
-            path = str(row.get("path") or "")
-            if _is_below(path, prefix.strip("/")):
-                yield Artifact(path, row)
+            artifact = Artifact.of(row)
+            if _is_below(artifact.path, prefix.strip("/")):
+                yield artifact
 
     def _download(self, run: Run, path: str, folder: Path, received: int, max_bytes: int) -> Path:
         target = _target(folder, path)

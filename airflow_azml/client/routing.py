@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from airflow_azml.client import versions
+from airflow_azml.client import api_versions
 from airflow_azml.client.transport.errors import AzureMLError, NotFoundError, ServiceError, UntrustedHostError
 
 if TYPE_CHECKING:
@@ -52,31 +52,11 @@ class Workspace:
     def studio_url(self, page: str = "", *, studio: str = "https://ml.azure.com", tenant_id: str = "") -> str:
         """Return a link into Azure ML studio.
 
-        :param page: path of the page, one of those that the functions below build; empty for the workspace's home.
+        :param page: path of the page, see :meth:`.resources.resource.Resource.page`; empty for the workspace's home.
         """
         parameters = {"wsid": self.arm_id, **({"tid": tenant_id} if tenant_id else {})}
         query = urlencode(parameters, safe="/", quote_via=quote)
         return f"{studio}{page or '/home'}?{query}"
-
-
-def run_page(run_id: str) -> str:
-    """Return the studio page of a run or job."""
-    return f"/runs/{quote(run_id, safe='')}"
-
-
-def compute_page(name: str) -> str:
-    """Return the studio page of a compute."""
-    return f"/compute/{quote(name, safe='')}/details"
-
-
-def model_page(name: str, version: str) -> str:
-    """Return the studio page of a model version, or of all models when there is none yet."""
-    return f"/model/{quote(name, safe='')}:{quote(version, safe='')}/details" if version else "/model/list"
-
-
-def endpoint_page(name: str) -> str:
-    """Return the studio page of an online endpoint."""
-    return f"/endpoints/realtime/{quote(name, safe='')}/detail"
 
 
 class Routing:
@@ -117,7 +97,7 @@ class Routing:
                 "GET",
                 f"{self._transport.cloud.arm}{where.arm_path}",
                 operation="get workspace",
-                params=versions.CLASSIC,
+                params=api_versions.CLASSIC,
             )
         except NotFoundError as error:
             raise NotFoundError(
