@@ -7,10 +7,12 @@ import os
 import re
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from airflow_azml.emulator.host.claims import ClaimError, listen, only_one
 from airflow_azml.emulator.host.request_log import RequestLog
+from airflow_azml.emulator.kernel.state import StateError
 
 SHORTEST_SECRET = 16  # characters
 
@@ -47,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     """Say how Airflow finds the emulator, once it can, then serve until interrupted."""
     try:
         _serve(options)
-    except ClaimError as error:
+    except (ClaimError, StateError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -67,13 +69,12 @@ def _serve(options: argparse.Namespace) -> None:
         plain = claims.enter_context(listen(options.host, options.port, "--port"))
         tls = options.tls_port and claims.enter_context(listen(options.host, options.tls_port, "--tls-port"))
         line = connection_line(options.host, options.port, options.tls_port, options.data, options.secret)
-        print(line, flush=True)
         known = KnownHosts.of_server(options.host, options.allow_host, trust_forwarded=options.trust_forwarded)
         local_url = f"http://{address_of(options.host)}:{options.port}"
         sdk_url = f"https://{INSIDE}:{options.tls_port}" if tls else ""
         emulator = Emulator(options.data, PACES[options.speed], local_url, options.secret, sdk_url)
         emulator.throttle.limit(PUBLISHED if options.throttle else {})
-        serve(emulator, known, requests, plain, tls or None)
+        serve(emulator, known, requests, plain, tls or None, partial(print, line, flush=True))
 
 
 def _port(text: str) -> int:

@@ -78,17 +78,17 @@ def slow(tmp_path):
     """Endpoints alone, in which every change takes an hour."""
     store = Store(tmp_path / "store.sqlite")
     pace = Pace(tick=1, retry_after=1, compute=1, node=1, endpoint=3600)
-    yield OnlineEndpoints(store, Operations(store, 1), IdentityProvider(tmp_path), pace), Operations(store, 1)
+    yield OnlineEndpoints(store, Operations(store), IdentityProvider(tmp_path), pace), Operations(store)
     store.close()
 
 
 def test_a_later_change_supersedes_the_one_under_way(slow):
     """The operation of a PUT that another PUT or a DELETE overtakes ends as Canceled."""
     endpoints, operations = slow
-    first = endpoints.put("twice", body())[0]["change"]["operation"]
-    second = endpoints.put("twice", body(description="two"))[0]["change"]["operation"]
+    first = endpoints.put("twice", body())[0]["change"]["operations"][-1]
+    second = endpoints.put("twice", body(description="two"))[0]["change"]["operations"][-1]
     assert (operations.get(first)["status"], operations.get(second)["status"]) == ("Canceled", "InProgress")
-    deletion = endpoints.delete("twice")["change"]["operation"]
+    deletion = endpoints.delete("twice")["change"]["operations"][-1]
     assert (operations.get(second)["status"], operations.get(deletion)["status"]) == ("Canceled", "InProgress")
 
 

@@ -88,7 +88,7 @@ def test_a_run_ends_when_the_disk_has_space_again(site, monkeypatch, caplog):
         return advance(run_id, status, **members)
 
     monkeypatch.setattr(site.emulator.runs, "advance", advance_when_there_is_space)
-    site.emulator.computes.create("cpu", specs.read("cpu", COMPUTE))
+    site.emulator.computes.put("cpu", specs.read("cpu", COMPUTE))
     site.emulator.executor.submit("exp", "r1", RUN, definitions.read(RUN, "r1"), None)
     wait_until(lambda: "r1 cannot end while the disk is full" in caplog.text)
     assert site.emulator.runs.get("r1")["status"] == "Running"
@@ -104,7 +104,7 @@ def test_a_run_that_could_not_end_is_finished_by_the_next_emulator(tmp_path, mon
     monkeypatch.setattr(worker, "RETRY", 0.05)
     with running(tmp_path / "data") as site, monkeypatch.context() as full:
         full.setattr(site.emulator.runs, "advance", fails_at_the_end(site.emulator.runs.advance))
-        site.emulator.computes.create("cpu", specs.read("cpu", COMPUTE))
+        site.emulator.computes.put("cpu", specs.read("cpu", COMPUTE))
         site.emulator.executor.submit("exp", "r1", counting, definitions.read(counting, "r1"), None)
         wait_until(lambda: "r1 cannot end while the disk is full" in caplog.text)
     with running(tmp_path / "data") as site:

@@ -172,10 +172,10 @@ def test_a_model_in_use_is_not_deleted(tmp_path):
     models = Models(store, BlobStore(tmp_path / "blobs", store))
     models.register("used", "", {"locations": []})
     with pytest.raises(Fault) as refused:
-        models.delete("used", "1", ["endpoint/blue"])
+        models.delete("used", "1", lambda *_: ["endpoint/blue"])
     assert (refused.value.status, refused.value.code) == (412, "DeletionRequired")
     assert "endpoint/blue" in refused.value.message
-    assert models.delete("used", "1", [])
+    assert models.delete("used", "1", lambda *_: [])
     store.close()
 
 

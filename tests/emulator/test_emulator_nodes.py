@@ -101,8 +101,8 @@ def test_durations_are_read(duration, expected):
 def engine(tmp_path):
     """A quick engine without HTTP, with a cluster `cpu` of at most two nodes."""
     store = Store(tmp_path / "store.sqlite")
-    computes = Computes(store, Operations(store, 1), QUICK)
-    computes.create("cpu", cluster_spec(2))
+    computes = Computes(store, Operations(store), QUICK)
+    computes.put("cpu", cluster_spec(2))
     computes.start()
     yield computes
     computes.stop()
@@ -162,7 +162,7 @@ def test_allotments_outlive_the_process(engine, until, tmp_path):
     """A new engine over the same store knows which run has which node."""
     until(lambda: engine.assign("cpu", "a", 2))
     store = Store(tmp_path / "store.sqlite")
-    again = Computes(store, Operations(store, 1), QUICK)
+    again = Computes(store, Operations(store), QUICK)
     assert again.assign("cpu", "a", 2)
     assert again.get("cpu")["nodes"] == engine.get("cpu")["nodes"]
     store.close()

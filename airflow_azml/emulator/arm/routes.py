@@ -14,10 +14,11 @@ from airflow_azml.emulator.arm import bodies
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, bad_request, not_found
+from airflow_azml.emulator.http.operation_headers import Headers
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, router
 from airflow_azml.emulator.identity.access import ARM
-from airflow_azml.emulator.kernel.operations import Operations
+from airflow_azml.emulator.kernel.operations import UNDER_WAY, Operations
 
 open_routes = router()
 routes = router(dependencies=ARM)
@@ -82,25 +83,24 @@ def get_workspace(base: Base) -> dict[str, Any]:
 
 
 @routes.get(OPERATIONS + "/{family}OperationsStatus/{operation_id}")
-def operation_status(operation_id: str, operations: Engine[Operations]) -> Response:
+def operation_status(operation_id: str, operations: Engine[Operations], headers: Headers) -> Response:
     """What `Azure-AsyncOperation` points to: 200 with the status, also when that is Failed."""
     operation = operations.get(operation_id)
     if operation is None:
         raise not_found("Operation", operation_id)
     members = ("status", "percentComplete", "error")
     body = {member: operation[member] for member in members if member in operation}
-    return JSONResponse(body, headers=operations.wait_headers(operation))
+    return JSONResponse(body, headers=headers.wait() if operation["status"] == UNDER_WAY else None)
 
 
 @routes.get(OPERATIONS + "/{family}OperationResults/{operation_id}")
-def operation_result(family: str, operation_id: str, operations: Engine[Operations], base: Base) -> Response:
+def operation_result(family: str, operation_id: str, operations: Engine[Operations], headers: Headers) -> Response:
     """What `Location` points to: 202 until the operation has ended, then 204, or the operation's error."""
     operation = operations.get(operation_id)
     if operation is None:
         raise not_found("Operation", operation_id)
-    if operation["status"] == "InProgress":
-        headers = operations.headers(operation_id, base, f"{family}OperationsStatus", location=True)
-        return Response(status_code=202, headers=headers)
+    if operation["status"] == UNDER_WAY:
+        return Response(status_code=202, headers=headers.began(operation_id, f"{family}Operation", location=True))
     if "error" in operation:
         raise Fault(400, operation["error"]["code"], operation["error"]["message"])
     return Response(status_code=204)

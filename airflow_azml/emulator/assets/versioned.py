@@ -59,15 +59,14 @@ class Assets:
         """Create a version, or change what may change of it; return it and whether it is new."""
         spec = self._read(name, version, body)
         key, now = f"{name}/{version}", arm_resources.now()
-        asset: Document = {"name": name, "version": version, "spec": spec, "created": now, "modified": now}
-        if self._store.add(self.kind.collection, key, asset):
-            return asset, True
-        with self._store.change(self.kind.collection, key) as existing:
-            if any(existing["spec"][member] != spec[member] for member in self.kind.fixed):
+        with self._store.put_or_change(self.kind.collection, key) as asset:
+            if new := not asset:
+                asset.update({"name": name, "version": version, "created": now})
+            elif any(asset["spec"][member] != spec[member] for member in self.kind.fixed):
                 message = f"{self.kind.noun} {name}:{version} exists with another {' or '.join(self.kind.fixed)}."
                 raise faults.conflict("UserError", f"{message} Versions do not change: use a new version.")
-            existing.update(spec=spec, modified=now)
-            return existing, False
+            asset.update(spec=spec, modified=now)
+            return asset, new
 
     def get(self, name: str, version: str) -> Document:
         """Return a version; the 404 of the service when there is none."""
@@ -96,13 +95,14 @@ class Assets:
 
         :param users: returns the deployments that use a version of a collection.
         """
-        for asset in versions:
-            if used_by := ", ".join(sorted(users(self.kind.collection, asset["name"], asset["version"]))):
-                message = (
-                    f"{self.kind.noun} {asset['name']}:{asset['version']} is used by {used_by}. Delete these first."
-                )
-                raise faults.conflict("UserError", message)
-        return all(self._store.delete(self.kind.collection, _key(asset)) for asset in versions) and bool(versions)
+        with self._store.transaction():
+            for asset in versions:
+                name = f"{asset['name']}:{asset['version']}"
+                if used_by := ", ".join(sorted(users(self.kind.collection, asset["name"], asset["version"]))):
+                    message = f"{self.kind.noun} {name} is used by {used_by}. Delete these first."
+                    raise faults.conflict("UserError", message)
+                self._store.delete(self.kind.collection, _key(asset))
+            return bool(versions)
 
     def find(self, name: str, version: str) -> Document | None:
         """Return a version, or None."""

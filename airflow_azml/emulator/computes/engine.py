@@ -1,8 +1,6 @@
 """The computes of the workspace: clusters whose nodes come and go with the demand of the runs, and instances.
 
 The run engine asks `assign` for nodes and gives them back with `release`; the routes create, change and delete.
-A document holds what the compute is (`spec`), where it stands (`provisioningState`, `state`), the `change` under way
-and its nodes.
 """
 
 from __future__ import annotations
@@ -10,23 +8,25 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.computes import nodes, vm_sizes
 from airflow_azml.emulator.computes.demand import Demand
-from airflow_azml.emulator.computes.specs import INSTANCE
+from airflow_azml.emulator.computes.model import KIND
+from airflow_azml.emulator.computes.specs import INSTANCE, merge, rescale
 from airflow_azml.emulator.http import faults
+from airflow_azml.emulator.kernel.operations import Failure
 from airflow_azml.emulator.kernel.store import AbsentError
 from airflow_azml.emulator.kernel.ticker import Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from airflow_azml.emulator.kernel.facts import Pace
     from airflow_azml.emulator.kernel.operations import Operations
     from airflow_azml.emulator.kernel.store import Document, Store
-
-KIND = "compute"
+    from airflow_azml.emulator.kernel.ticker import Steps
 
 
 class Computes:
@@ -40,7 +40,7 @@ class Computes:
     def __init__(self, store: Store, operations: Operations, pace: Pace) -> None:
         self._store, self._operations, self._pace = store, operations, pace
         self._demand = Demand()
-        self._ticker = Ticker(pace.tick, self._tick, "computes")
+        self._ticker = Ticker(pace.tick, self._steps, "computes")
         self.on_removed: list[Callable[[str], None]] = []
         """Called with a compute's name when its nodes go for good or are restarted; may be called twice."""
 
@@ -76,6 +76,11 @@ class Computes:
                 return True
         return False
 
+    def holds(self, name: str, run_id: str) -> bool:
+        """Tell whether the run has nodes of the compute."""
+        compute = self.find(name)
+        return compute is not None and nodes.holds(compute["nodes"], run_id)
+
     def release(self, run_id: str) -> None:
         """Take the run's nodes and its demand back."""
         self._demand.withdraw(run_id)
@@ -83,6 +88,14 @@ class Computes:
             if nodes.holds(compute["nodes"], run_id):
                 with suppress(AbsentError), self._store.change(KIND, compute["name"]) as current:
                     nodes.free(current["nodes"], run_id, time.time())
+
+    def reconcile(self, run_ids: Collection[str]) -> None:
+        """Take the nodes of all runs but these back: what a killed emulator may have left."""
+        for compute in self.list():
+            with self._store.change(KIND, compute["name"]) as current:
+                for node in current["nodes"]:
+                    if node["run"] and node["run"] not in run_ids:
+                        nodes.free(current["nodes"], node["run"], time.time())
 
     def _grant(self, compute: Document, run_id: str, node_count: int) -> bool:
         if nodes.holds(compute["nodes"], run_id):
@@ -112,35 +125,23 @@ class Computes:
             raise faults.not_found("Compute", name)
         return compute
 
-    def create(self, name: str, spec: dict[str, Any]) -> tuple[Document, str]:
-        """Begin to create a compute that does not exist; return it and the operation's id."""
-        now = _now()
-        compute: Document = {
-            "name": name,
-            "spec": spec,
-            "createdOn": now,
-            "modifiedOn": now,
-            "nodes": [],
-            "change": None,
-        }
-        compute |= {"provisioningState": "Creating", "state": "Creating", "lastOperation": None}
-        operation_id = self._begin(compute, {"state": "Running", **_outcome(spec)}, "Create")
-        if not self._store.add(KIND, name, compute):
-            raise faults.conflict("Conflict", f"Compute '{name}' is being created by another request.")
-        return compute, operation_id
+    def put(self, name: str, spec: dict[str, Any]) -> tuple[Document, str, bool]:
+        """Begin to create a compute, or to change the one that exists.
 
-    def update(self, name: str, respec: Callable[[dict[str, Any]], dict[str, Any]]) -> tuple[Document, str]:
-        """Begin to change a compute's spec; return it and the operation's id.
-
-        :param respec: returns the new spec for the present one, or refuses the change by raising.
+        :return: the compute, the operation's id, and whether it is new.
         """
+        with self._store.put_or_change(KIND, name) as compute:
+            if new := not compute:
+                compute.update(_created(name, spec))
+                operation_id = self._begin(compute, {"state": "Running", **_outcome(spec)}, "Create")
+            else:
+                operation_id = self._respec(compute, merge(compute["spec"], spec))
+            return compute, operation_id, new
+
+    def rescale(self, name: str, body: dict[str, Any]) -> tuple[Document, str]:
+        """Begin to change the scale settings of a cluster; return it and the operation's id."""
         with self._changing(name) as compute:
-            _refuse_when_deleting(compute)
-            if compute["provisioningState"] != "Creating":
-                compute["provisioningState"] = "Updating"
-            compute.update(spec=respec(compute["spec"]), modifiedOn=_now())
-            operation_id = self._begin(compute, _outcome(compute["spec"]))
-            return compute, operation_id
+            return compute, self._respec(compute, rescale(compute["spec"], body))
 
     def delete(self, name: str) -> str:
         """Begin to delete a compute; return the operation's id."""
@@ -162,49 +163,53 @@ class Computes:
             compute["state"] = passing
             return self._begin(compute, {"state": final}, action.capitalize(), interrupts=action != "start")
 
+    def _respec(self, compute: Document, spec: dict[str, Any]) -> str:
+        _refuse_when_deleting(compute)
+        if compute["provisioningState"] != "Creating":
+            compute["provisioningState"] = "Updating"
+        compute.update(spec=spec, modifiedOn=_now())
+        return self._begin(compute, _outcome(spec))
+
     def _begin(
         self, compute: Document, outcome: dict[str, Any], action: str | None = None, *, interrupts: bool = False
     ) -> str:
         """Put the compute on its way to the outcome, together with what was under way before."""
-        operation_id = self._operations.begin()
-        earlier = compute["change"] or {"outcome": {}, "operations": [], "interrupts": False}
-        compute["change"] = {
-            "due": time.time() + self._pace.compute,
-            "outcome": {**earlier["outcome"], **outcome},
-            "operations": [*earlier["operations"], operation_id],
-            "interrupts": earlier["interrupts"] or interrupts,
-        }
+        earlier = compute["change"] or {"outcome": {}, "interrupts": False}
         if action:
             compute["lastOperation"] = {"operationName": action, "operationTime": _now()}
-        return operation_id
+        return self._operations.begin(
+            KIND,
+            compute["name"],
+            compute,
+            self._pace.compute,
+            joins=True,
+            outcome={**earlier["outcome"], **outcome},
+            interrupts=earlier["interrupts"] or interrupts,
+        )
 
     # The passing of time.
 
-    def _tick(self) -> None:
+    def _steps(self) -> Steps:
         for compute in self.list():
             if compute["change"] and compute["change"]["due"] <= time.time():
-                self._finish(compute)
-            with suppress(AbsentError), self._store.change(KIND, compute["name"]) as current:
-                demand = self._demand.total(current["name"])
-                nodes.advance(current["nodes"], self._limits(current), demand, time.time())
+                yield compute["name"], partial(self._finish, compute)
+            yield compute["name"], partial(self._move_nodes, compute["name"])
+
+    def _move_nodes(self, name: str) -> None:
+        with suppress(AbsentError), self._store.change(KIND, name) as compute:
+            nodes.advance(compute["nodes"], self._limits(compute), self._demand.total(name), time.time())
 
     def _finish(self, compute: Document) -> None:
         change, name = compute["change"], compute["name"]
+        outcome = change["outcome"]
         if change["interrupts"]:
+            outcome = {**outcome, "nodes": []}
             for removed in self.on_removed:
                 removed(name)
-        with self._store.change(KIND, name) as current:
-            if current["change"] != change:
-                return  # another request has come in between: it is finished with that one
-            current.update(change["outcome"], change=None)
-        if current["provisioningState"] == "Deleted":
-            self._store.delete(KIND, name)
-        for operation_id in change["operations"]:
-            if current["provisioningState"] == "Failed":
-                error = current["provisioningErrors"][0]["error"]
-                self._operations.fail(operation_id, error["code"], error["message"])
-            else:
-                self._operations.succeed(operation_id)
+        deleted, failed = (outcome.get("provisioningState") == state for state in ("Deleted", "Failed"))
+        error = outcome["provisioningErrors"][0]["error"] if failed else {}
+        failure = Failure(error["code"], error["message"]) if failed else None
+        self._operations.finish(KIND, name, change, None if deleted else outcome, failure)
 
     @contextmanager
     def _changing(self, name: str) -> Iterator[Document]:
@@ -225,6 +230,12 @@ class Computes:
         most = scale["maxNodeCount"]
         least = scale["minNodeCount"] if powered else 0
         return nodes.Limits(least, most if powered else 0, scale["idleSeconds"], self._pace.node)
+
+
+def _created(name: str, spec: dict[str, Any]) -> Document:
+    now = _now()
+    states = {"provisioningState": "Creating", "state": "Creating", "lastOperation": None, "change": None}
+    return {"name": name, "spec": spec, "createdOn": now, "modifiedOn": now, "nodes": [], **states}
 
 
 def _outcome(spec: dict[str, Any]) -> dict[str, Any]:

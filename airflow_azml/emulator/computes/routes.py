@@ -9,17 +9,15 @@ from fastapi.responses import JSONResponse, Response
 
 from airflow_azml.emulator.computes import bodies, specs
 from airflow_azml.emulator.computes.engine import Computes
-from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
+from airflow_azml.emulator.http.operation_headers import COMPUTE, Headers, OperationHeaders
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonObject, router
 from airflow_azml.emulator.identity.access import ARM, REGIONAL
-from airflow_azml.emulator.kernel.operations import Operations
 
 routes = router(WORKSPACE_PATH + "/computes", ARM)
 regional = router("/rp/workspaces" + WORKSPACE_PATH + "/computes", REGIONAL)
-FAMILY = "computeOperationsStatus"
 
 
 @regional.get("")
@@ -37,34 +35,21 @@ def get_compute(name: str, computes: Engine[Computes]) -> dict[str, Any]:
 
 
 @routes.put("/{name}")
-def put_compute(
-    name: str, body: JsonObject, computes: Engine[Computes], operations: Engine[Operations], base: Base
-) -> Response:
+def put_compute(name: str, body: JsonObject, computes: Engine[Computes], headers: Headers) -> Response:
     """Machine Learning Compute - Create Or Update: 201 when it did not exist, 200 when it did."""
-    spec = specs.read(name, body)
-    if computes.find(name) is None:
-        compute, operation_id = computes.create(name, spec)
-        status = 201
-    else:
-        compute, operation_id = computes.update(name, lambda present: specs.merge(present, spec))
-        status = 200
-    headers = operations.headers(operation_id, base, FAMILY)
-    return JSONResponse(bodies.resource(compute), status_code=status, headers=headers)
+    compute, operation_id, new = computes.put(name, specs.read(name, body))
+    return JSONResponse(bodies.resource(compute), 201 if new else 200, headers.began(operation_id, COMPUTE))
 
 
 @routes.patch("/{name}")
-def patch_compute(
-    name: str, body: JsonObject, computes: Engine[Computes], operations: Engine[Operations], base: Base
-) -> Response:
+def patch_compute(name: str, body: JsonObject, computes: Engine[Computes], headers: Headers) -> Response:
     """Machine Learning Compute - Update: the scale settings of a cluster."""
-    compute, operation_id = computes.update(name, lambda present: specs.rescale(present, body))
-    return JSONResponse(bodies.resource(compute), headers=operations.headers(operation_id, base, FAMILY))
+    compute, operation_id = computes.rescale(name, body)
+    return JSONResponse(bodies.resource(compute), headers=headers.began(operation_id, COMPUTE))
 
 
 @routes.delete("/{name}")
-def delete_compute(
-    name: str, request: Request, computes: Engine[Computes], operations: Engine[Operations], base: Base
-) -> Response:
+def delete_compute(name: str, request: Request, computes: Engine[Computes], headers: Headers) -> Response:
     """Machine Learning Compute - Delete."""
     query = {key.casefold(): value for key, value in request.query_params.items()}
     action = query.get("underlyingresourceaction", "")
@@ -75,8 +60,7 @@ def delete_compute(
         return Response(status_code=204)
     if action.casefold() == "detach":
         raise bad_request(f"Compute '{name}' was made by the workspace and cannot be detached: use Delete.")
-    headers = operations.headers(computes.delete(name), base, FAMILY, location=True)
-    return Response(status_code=202, headers=headers)
+    return Response(status_code=202, headers=headers.began(computes.delete(name), COMPUTE, location=True))
 
 
 @routes.post("/{name}/listNodes")
@@ -89,29 +73,24 @@ def list_nodes(name: str, computes: Engine[Computes]) -> dict[str, Any]:
 
 
 def _power(
-    action: Literal["start", "stop", "restart"],
-    name: str,
-    computes: Computes,
-    operations: Operations,
-    base: Base,
+    action: Literal["start", "stop", "restart"], name: str, computes: Computes, headers: OperationHeaders
 ) -> Response:
-    operation_id = computes.power(name, action)
-    return Response(status_code=202, headers=operations.headers(operation_id, base, FAMILY, location=True))
+    return Response(status_code=202, headers=headers.began(computes.power(name, action), COMPUTE, location=True))
 
 
 @routes.post("/{name}/start")
-def start_instance(name: str, computes: Engine[Computes], operations: Engine[Operations], base: Base) -> Response:
+def start_instance(name: str, computes: Engine[Computes], headers: Headers) -> Response:
     """Compute - Start."""
-    return _power("start", name, computes, operations, base)
+    return _power("start", name, computes, headers)
 
 
 @routes.post("/{name}/stop")
-def stop_instance(name: str, computes: Engine[Computes], operations: Engine[Operations], base: Base) -> Response:
+def stop_instance(name: str, computes: Engine[Computes], headers: Headers) -> Response:
     """Compute - Stop."""
-    return _power("stop", name, computes, operations, base)
+    return _power("stop", name, computes, headers)
 
 
 @routes.post("/{name}/restart")
-def restart_instance(name: str, computes: Engine[Computes], operations: Engine[Operations], base: Base) -> Response:
+def restart_instance(name: str, computes: Engine[Computes], headers: Headers) -> Response:
     """Compute - Restart."""
-    return _power("restart", name, computes, operations, base)
+    return _power("restart", name, computes, headers)

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_azml.emulator.kernel.state import write_whole
 from airflow_azml.emulator.process.groups import MARK, ProcessGroup, base_environment
 from airflow_azml.emulator.process.wrapper import birth_of
 
@@ -38,6 +39,7 @@ class Container:
 
     def __init__(self, image: Image, folder: Path) -> None:
         mark = f"{folder}/{uuid.uuid4().hex}"
+        _write_down(folder, ProcessGroup(0, "", mark))  # before there is one: an emulator may be killed in between
         with socket.create_server(("127.0.0.1", 0)) as listening, (folder / LOG).open("ab") as log:
             self.port: int = listening.getsockname()[1]
             number = listening.fileno()
@@ -52,7 +54,7 @@ class Container:
                 pass_fds=(number,),
             )
         self._group = ProcessGroup(process.pid, birth_of(process.pid), mark)
-        (folder / PROCESS).write_text(json.dumps(asdict(self._group)))
+        _write_down(folder, self._group)
         self._process = process
         self._probe: socket.socket | None = None
 
@@ -85,6 +87,10 @@ class Container:
         if self._probe:
             self._probe.close()
         self._probe = None
+
+
+def _write_down(folder: Path, group: ProcessGroup) -> None:
+    write_whole(folder / PROCESS, json.dumps(asdict(group)).encode())
 
 
 def end_leftover(folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.computes import vm_sizes
 from airflow_azml.emulator.computes.specs import seconds
-from airflow_azml.emulator.endpoints.engine import NAME
+from airflow_azml.emulator.endpoints.endpoint_bodies import NAME
 from airflow_azml.emulator.http import arm_resources
 from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.http.regions import read_location

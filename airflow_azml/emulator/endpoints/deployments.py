@@ -3,7 +3,6 @@
 Every beat looks at all deployments and moves each towards what its document says: bring up what is being created or
 updated, bring up again what should serve and does not (also after a restart of the emulator), remove what is being
 deleted. During an update the old process serves until the new one is ready, and goes on when the new one fails.
-A document's `revision` counts its updates; `served` is the revision, with its spec, that takes requests.
 """
 
 from __future__ import annotations
@@ -11,12 +10,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.endpoints import deployment_bodies
-from airflow_azml.emulator.endpoints.engine import DEPLOYMENT, SUPERSEDED
+from airflow_azml.emulator.endpoints.model import DEPLOYMENT
 from airflow_azml.emulator.http import arm_resources, faults
 from airflow_azml.emulator.http.wire import known_members, pick_object
+from airflow_azml.emulator.kernel.operations import Failure
 from airflow_azml.emulator.kernel.store import AbsentError
 from airflow_azml.emulator.kernel.ticker import Ticker
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_azml.emulator.kernel.facts import Pace
     from airflow_azml.emulator.kernel.operations import Operations
     from airflow_azml.emulator.kernel.store import Document, Store
+    from airflow_azml.emulator.kernel.ticker import Steps
 
 RETRY_SECONDS = 5  # before what died right after its start is started again
 
@@ -49,11 +51,11 @@ class OnlineDeployments:
         self._fleet = fleet
         self._retry_at: dict[str, float] = {}
         self._requests: Counter[str] = Counter()  # touched by the event loop only
-        self._ticker = Ticker(pace.tick, self._tick, "deployments")
+        self._ticker = Ticker(pace.tick, self._steps, "deployments")
 
     def start(self) -> None:
         """Serve again what was served, take up what was under way."""
-        self._fleet.start()
+        self._fleet.start({_key(deployment) for deployment in self._store.all(DEPLOYMENT)})
         self._ticker.start()
 
     def stop(self) -> None:
@@ -79,26 +81,25 @@ class OnlineDeployments:
     def put(self, endpoint: str, name: str, body: dict[str, Any]) -> tuple[Document, bool]:
         """Create a deployment or replace it; return it and whether it is new."""
         given = deployment_bodies.read(name, body)
-        owner = self._endpoints.get(endpoint)
-        if owner["state"] in {"Creating", "Deleting"}:
-            raise faults.conflict("Conflict", f"Endpoint '{endpoint}' is {owner['state']}.")
-        self._fleet.check(given["spec"])
-        if self._store.get(DEPLOYMENT, f"{endpoint}/{name}") is None:
-            return self._create(owner["name"], name, given), True
-        with self._store.change(DEPLOYMENT, f"{endpoint}/{name}") as deployment:
-            if deployment["state"] == "Deleting":
-                raise faults.conflict("Conflict", f"Deployment '{name}' is being deleted.")
+        with self._store.put_or_change(DEPLOYMENT, f"{endpoint}/{name}") as deployment:
+            owner = self._endpoints.get(endpoint)
+            if owner["state"] in {"Creating", "Deleting"}:
+                raise faults.conflict("Conflict", f"Endpoint '{endpoint}' is {owner['state']}.")
+            self._fleet.check(given["spec"])
+            if new := not deployment:
+                deployment.update(_created(owner["name"], name))
+            _refuse_when_deleting(deployment)
             deployment.update(given, modified=arm_resources.now(), revision=deployment["revision"] + 1)
             self._begin(deployment, "Updating" if deployment["served"] else "Creating")
-            return deployment, False
+            return deployment, new
 
     def patch(self, endpoint: str, name: str, body: dict[str, Any]) -> Document:
         """Change tags and sku; what serves goes on serving."""
         given = known_members(body, "PartialMinimalTrackedResourceWithSku", ("tags", "sku"))
-        self.get(endpoint, name)
-        with self._store.change(DEPLOYMENT, f"{endpoint}/{name}") as deployment:
-            if deployment["state"] == "Deleting":
-                raise faults.conflict("Conflict", f"Deployment '{name}' is being deleted.")
+        with self._store.put_or_change(DEPLOYMENT, f"{endpoint}/{name}") as deployment:
+            if not deployment:
+                self.get(endpoint, name)  # raises
+            _refuse_when_deleting(deployment)
             deployment["tags"] = arm_resources.merge_tags(deployment["tags"], pick_object(given, "tags"))
             deployment["sku"] = {**deployment["sku"], **pick_object(given, "sku")}
             deployment["modified"] = arm_resources.now()
@@ -107,11 +108,12 @@ class OnlineDeployments:
 
     def delete(self, endpoint: str, name: str) -> Document | None:
         """Begin to delete a deployment without traffic; None when there is none."""
-        share = self._endpoints.traffic_of(endpoint, name)
-        if share:
-            message = f"Deployment '{name}' takes {share} per cent of the traffic of endpoint '{endpoint}'."
-            raise faults.bad_request(f"{message} Set it to 0 before deleting the deployment.", target="traffic")
-        return self._remove(f"{endpoint}/{name}")
+        with self._store.transaction():
+            share = self._endpoints.traffic_of(endpoint, name)
+            if share:
+                message = f"Deployment '{name}' takes {share} per cent of the traffic of endpoint '{endpoint}'."
+                raise faults.bad_request(f"{message} Set it to 0 before deleting the deployment.", target="traffic")
+            return self._remove(f"{endpoint}/{name}")
 
     def logs(self, endpoint: str, name: str, lines: int) -> str:
         """Return the last lines that the deployment's newest revision wrote."""
@@ -140,20 +142,9 @@ class OnlineDeployments:
 
     # The life of a deployment.
 
-    def _create(self, endpoint: str, name: str, given: dict[str, Any]) -> Document:
-        now = arm_resources.now()
-        deployment: Document = {"endpoint": endpoint, "name": name, **given, "created": now, "modified": now}
-        deployment |= {"revision": 1, "served": None, "change": None}
-        self._begin(deployment, "Creating")
-        if not self._store.add(DEPLOYMENT, _key(deployment), deployment):
-            raise faults.conflict("Conflict", f"Deployment '{name}' is being created by another request.")
-        return deployment
-
     def _begin(self, deployment: Document, state: str) -> None:
-        if deployment["change"]:
-            self._operations.fail(deployment["change"]["operation"], "OperationCanceled", SUPERSEDED, status="Canceled")
         deployment["state"] = state
-        deployment["change"] = {"operation": self._operations.begin(), "due": time.time() + self._pace.endpoint}
+        self._operations.begin(DEPLOYMENT, _key(deployment), deployment, self._pace.endpoint)
 
     def _remove(self, key: str) -> Document | None:
         with suppress(AbsentError), self._store.change(DEPLOYMENT, key) as deployment:
@@ -162,13 +153,16 @@ class OnlineDeployments:
             return deployment
         return None
 
-    def _tick(self) -> None:
+    def _steps(self) -> Steps:
         for deployment in self._store.all(DEPLOYMENT):
-            owner = self._endpoints.find(deployment["endpoint"])
-            if owner and owner["state"] == "Deleting" and deployment["state"] != "Deleting":
-                self._remove(_key(deployment))
-            elif not self._fleet.busy(_key(deployment)):
-                self._advance(deployment)
+            yield _key(deployment), partial(self._look, deployment)
+
+    def _look(self, deployment: Document) -> None:
+        owner = self._endpoints.find(deployment["endpoint"])
+        if (owner is None or owner["state"] == "Deleting") and deployment["state"] != "Deleting":
+            self._remove(_key(deployment))
+        elif not self._fleet.busy(_key(deployment)):
+            self._advance(deployment)
 
     def _advance(self, deployment: Document) -> None:
         key, change, served = _key(deployment), deployment["change"], deployment["served"]
@@ -198,21 +192,33 @@ class OnlineDeployments:
         self._fleet.launch(key, revision, spec, wanted, done)
 
     def _finish(self, key: str, change: Document, launched: Document, error: LaunchError | None) -> None:
-        with suppress(AbsentError), self._store.change(DEPLOYMENT, key) as deployment:
-            if deployment["change"] != change:
-                return  # another request has come in between: its own operation has begun
-            deployment.update(state="Failed" if error else "Succeeded", change=None)
-            if error:
-                self._operations.fail(change["operation"], error.code, error.message)
-            else:
-                deployment["served"] = launched
-                self._operations.succeed(change["operation"])
+        outcome = {"state": "Failed"} if error else {"state": "Succeeded", "served": launched}
+        failure = Failure(error.code, error.message) if error else None
+        self._operations.finish(DEPLOYMENT, key, change, outcome, failure)
 
     def _finish_removal(self, deployment: Document) -> None:
-        self._fleet.remove(_key(deployment))
-        self._endpoints.forget_traffic(deployment["endpoint"], deployment["name"])
-        self._store.delete(DEPLOYMENT, _key(deployment))
-        self._operations.succeed(deployment["change"]["operation"])
+        key = _key(deployment)
+        self._fleet.remove(key)  # first: what is removed for good must not serve again, nor be found by its successor
+        with self._store.transaction():
+            self._endpoints.forget_traffic(deployment["endpoint"], deployment["name"])
+            self._operations.finish(DEPLOYMENT, key, deployment["change"], None)
+
+
+def _refuse_when_deleting(deployment: Document) -> None:
+    if deployment["state"] == "Deleting":
+        raise faults.conflict("Conflict", f"Deployment '{deployment['name']}' is being deleted.")
+
+
+def _created(endpoint: str, name: str) -> dict[str, Any]:
+    return {
+        "endpoint": endpoint,
+        "name": name,
+        "created": arm_resources.now(),
+        "revision": 0,
+        "served": None,
+        "state": "Creating",
+        "change": None,
+    }
 
 
 def _key(deployment: Document) -> str:

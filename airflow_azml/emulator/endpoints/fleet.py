@@ -20,7 +20,7 @@ from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.process.conda import EnvironmentBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from airflow_azml.emulator.endpoints.images import Images
@@ -64,10 +64,16 @@ class Fleet:
         self._workers: dict[str, threading.Thread] = {}
         self._stopping = threading.Event()
 
-    def start(self) -> None:
-        """End what a killed emulator left behind."""
+    def start(self, known: Collection[str]) -> None:
+        """End the processes that a killed emulator left, and delete the files of deployments that are gone.
+
+        :param known: the keys of the deployments.
+        """
         for file in self._root.glob(f"*/*/*/{PROCESS}"):
             end_leftover(file.parent)
+        for folder in self._root.glob("*/*"):
+            if folder.relative_to(self._root).as_posix() not in known:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def stop(self) -> None:
         """End all processes and what brings them up."""

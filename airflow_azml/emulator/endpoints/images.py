@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.assets import versioned
 from airflow_azml.emulator.http import arm_resources
+from airflow_azml.emulator.kernel.state import write_whole
 from airflow_azml.emulator.process import conda
 from airflow_azml.emulator.process.conda import EnvironmentBuildError
 
@@ -99,7 +100,7 @@ class Images:
             "AZUREML_MODEL_DIR": str(self._copy_model(spec, folder / "azureml-models")),
         }
         image = Image(str(self._python(spec, log)), variables)
-        manifest.write_text(json.dumps(asdict(image)))
+        write_whole(manifest, json.dumps(asdict(image)).encode())
         return image
 
     def _copy_code(self, spec: dict[str, Any], target: Path) -> Path:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 import certifi
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from airflow_azml.emulator.http.addresses import BLOBS_INSIDE, INSIDE
+from airflow_azml.emulator.kernel.state import StateError, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,10 +48,7 @@ def ensure_certificates(folder: Path, hosts: Iterable[str]) -> tuple[Path, Path]
     authority_path, authority_key_path = folder / "ca.pem", folder / "ca-key.pem"
     if not (authority_path.exists() and authority_key_path.exists()):
         _make_authority(authority_path, authority_key_path)
-    authority = x509.load_pem_x509_certificate(authority_path.read_bytes())
-    authority_key = serialization.load_pem_private_key(authority_key_path.read_bytes(), password=None)
-    if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"{authority_key_path} does not hold the key that this emulator made")
+    authority, authority_key = _authority(authority_path, authority_key_path)
     certificate_path, key_path = folder / "server.pem", folder / "server-key.pem"
     key = ec.generate_private_key(ec.SECP256R1())
     names = [_general_name(host) for host in dict.fromkeys([*HOSTS, "127.0.0.1", "::1", *sorted(hosts)])]
@@ -65,8 +64,8 @@ def ensure_certificates(folder: Path, hosts: Iterable[str]) -> tuple[Path, Path]
         .sign(authority_key, hashes.SHA256())
     )
     chain = certificate.public_bytes(serialization.Encoding.PEM) + authority_path.read_bytes()
-    certificate_path.write_bytes(chain)
-    _write_key(key_path, key)
+    write_whole(certificate_path, chain)
+    write_whole(key_path, _pem(key), 0o600)
     return certificate_path, key_path
 
 
@@ -74,7 +73,18 @@ def write_bundle(path: Path, folder: Path) -> None:
     """Write what a run trusts: the authorities that this process trusts, and the emulator's own."""
     usual = Path(os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where())
     present = usual.read_text() if usual.is_file() else ""
-    path.write_text(f"{present}\n{(folder / 'ca.pem').read_text()}")
+    write_whole(path, f"{present}\n{(folder / 'ca.pem').read_text()}".encode())
+
+
+def _authority(path: Path, key_path: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
+        raise StateError(f"{path} and {key_path.name} are no certificate authority: remove both, and another is made")
+    return certificate, key
 
 
 def _make_authority(path: Path, key_path: Path) -> None:
@@ -87,8 +97,8 @@ def _make_authority(path: Path, key_path: Path) -> None:
         .add_extension(_SIGNS_CERTIFICATES, critical=True)
         .sign(key, hashes.SHA256())
     )
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    _write_key(key_path, key)
+    write_whole(path, certificate.public_bytes(serialization.Encoding.PEM))
+    write_whole(key_path, _pem(key), 0o600)
 
 
 _SIGNS_CERTIFICATES = x509.KeyUsage(
@@ -123,11 +133,9 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from airflow_azml.emulator.assets.versioned import Codes, Environments
 from airflow_azml.emulator.computes.engine import Computes
+from airflow_azml.emulator.control.crash import Crash
 from airflow_azml.emulator.control.throttle import Throttle
 from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
 from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
 from airflow_azml.emulator.endpoints.fleet import Fleet
 from airflow_azml.emulator.endpoints.images import Images
+from airflow_azml.emulator.host.stored import MODELS
 from airflow_azml.emulator.http.engines import Engines
 from airflow_azml.emulator.identity.provider import IdentityProvider
 from airflow_azml.emulator.kernel.operations import Operations
@@ -53,10 +55,11 @@ class Emulator:
         self.pace = pace = replace(pace)  # its own: it can be changed at run time
         self.local_url, self.sdk_url = local_url, sdk_url or local_url
         self.trusted = self.data / "trusted.pem"
-        self.store = Store(self.data / "emulator.sqlite")
+        self.store = Store(self.data / "emulator.sqlite", Crash())
+        self.store.set_aside(MODELS)
         self.identity = IdentityProvider(self.data, client_secret)
         self.throttle = Throttle()
-        self.operations = Operations(self.store, pace)
+        self.operations = Operations(self.store)
         self.blobs = BlobStore(self.data / "blobs", self.store)
         self.blocks = Blocks(self.blobs)
         self.environments = VenvCache(self.data / "environments")
@@ -83,6 +86,7 @@ class Emulator:
 
     def start(self) -> None:
         """Take up the work where the last process left it."""
+        self.operations.reconcile()
         self.computes.start()
         self.executor.start()
         self.endpoints.start()

@@ -13,6 +13,7 @@ from airflow_azml.emulator.host.app import create_app
 from airflow_azml.emulator.host.certificates import ensure_certificates, write_bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from socket import socket as Socket  # noqa: N812 - a class
 
@@ -23,13 +24,23 @@ if TYPE_CHECKING:
     from airflow_azml.emulator.host.request_log import RequestLog
 
 
-def serve(emulator: Emulator, known: KnownHosts, requests: RequestLog, plain: Socket, tls: Socket | None) -> None:
+def serve(
+    emulator: Emulator,
+    known: KnownHosts,
+    requests: RequestLog,
+    plain: Socket,
+    tls: Socket | None,
+    ready: Callable[[], object],
+) -> None:
     """Serve until SIGINT or SIGTERM.
 
     :param known: the hosts that it answers for; they stand in the certificate.
     :param requests: where requests are noted.
     :param plain: where to serve plain HTTP.
     :param tls: where to serve HTTPS; nowhere when absent.
+    :param ready: called when nothing more can prevent it from serving.
+
+    Raises StateError when the folder cannot be used.
     """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of each body that a client is refused for
     app = create_app(emulator, known, requests)
@@ -40,6 +51,7 @@ def serve(emulator: Emulator, known: KnownHosts, requests: RequestLog, plain: So
         servers[_Server(_config(app, lifespan="off", tls=certificates))] = tls
     for server in servers:
         app.state.chaos.watch(server.server_state.connections)
+    ready()
     asyncio.run(_run(servers))
 
 

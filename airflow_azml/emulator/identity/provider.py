@@ -14,14 +14,15 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.kernel.state import StateError, kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 LIFETIME = 3599  # seconds, as the service's own tokens
@@ -35,13 +36,9 @@ class IdentityProvider:
     """
 
     def __init__(self, folder: Path, client_secret: str = "") -> None:
-        path = folder / "signing-key.pem"
-        key = serialization.load_pem_private_key(_kept(path, _new_key), password=None)
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise TypeError(f"{path} does not hold an RSA key")
-        self._key: rsa.RSAPrivateKey = key
+        self._key = _signing_key(folder / "signing-key.pem")
         self.key_id = "emulator"
-        self.client_secret = client_secret or _kept(folder / "client-secret", _new_secret).decode()
+        self.client_secret = client_secret or _secret(folder / "client-secret")
 
     def knows(self, client_secret: str) -> bool:
         """Tell whether this is the application's secret."""
@@ -111,14 +108,21 @@ def _wrong_tenant(issuer: str) -> Fault:
     return Fault(401, "InvalidAuthenticationTokenTenant", message)
 
 
-def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
-    """Return what a private file holds; make the file when there is none."""
-    if not path.exists():
-        unfinished = path.with_suffix(".new")
-        unfinished.touch(mode=0o600)
-        unfinished.write_bytes(make())
-        unfinished.replace(path)
-    return path.read_bytes()
+def _signing_key(path: Path) -> rsa.RSAPrivateKey:
+    try:
+        key = serialization.load_pem_private_key(kept(path, _new_key), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise StateError(f"{path} does not hold the key that signs tokens: remove it, and another one is made")
+    return key
+
+
+def _secret(path: Path) -> str:
+    secret = kept(path, _new_secret).decode(errors="replace").strip()
+    if not secret:
+        raise StateError(f"{path} is empty: remove it, and another secret is made")
+    return secret
 
 
 def _new_secret() -> bytes:

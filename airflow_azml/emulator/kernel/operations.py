@@ -1,78 +1,137 @@
-"""Long-running operations: what `Azure-AsyncOperation` and `Location` point to.
+"""Long-running operations: how every kind of resource comes, changes and goes, one transaction for each step.
 
-An operation belongs to one resource. Engines begin it, and succeed or fail it when the resource has come to its end;
-the answer of its status URL is always read from the store, so that it outlives a restart.
+`begin` puts a resource on its way: the operation and the resource's `change`, which says what is to come of it, are
+written together. `finish` ends both together. A request that comes in between supersedes the operations under way, or
+joins them. What a killed emulator left is therefore either not begun or still under way, and is taken up again.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
-
-from airflow_azml.emulator.kernel import facts
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
-    from airflow_azml.emulator.kernel.facts import Pace
     from airflow_azml.emulator.kernel.store import Document, Store
 
 KIND = "operation"
+UNDER_WAY = "InProgress"
+KEPT_SECONDS = 24 * 3600  # how long an operation that has ended can be asked for
+SUPERSEDED = "The operation was canceled by another operation that has a higher priority."
+LOST = "The emulator that began the operation was stopped before it had ended."
+
+
+class Operation(TypedDict):
+    """An operation in the store. Beside these members it may have `ended`, `percentComplete` and `error`."""
+
+    id: str
+    kind: str
+    key: str
+    status: str
+    began: float
+
+
+class Change(TypedDict):
+    """What a resource is on its way to. Its kind adds what it has to know to get there."""
+
+    operations: list[str]
+    due: float
+
+
+MODELS = {KIND: Operation}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an operation has failed.
+
+    :param code: the service's error code.
+    :param message: the service's message.
+    :param status: how the operation is said to have ended.
+    """
+
+    code: str
+    message: str
+    status: str = "Failed"
 
 
 class Operations:
     """The long-running operations of the workspace.
 
-    :param store: where they are kept.
-    :param pace: says how many seconds clients are asked to wait between two looks.
+    :param store: where they and their resources are kept.
     """
 
-    def __init__(self, store: Store, pace: Pace) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._pace = pace
 
-    def begin(self) -> str:
-        """Begin an operation and return its id."""
-        operation_id = str(uuid.uuid4())
-        self._store.put(KIND, operation_id, {"id": operation_id, "status": "InProgress", "began": time.time()})
-        return operation_id
+    def begin(
+        self, kind: str, key: str, resource: Document, seconds: float, *, joins: bool = False, **plan: Any
+    ) -> str:
+        """Begin an operation on a resource, which the caller writes in the same transaction; return its id.
 
-    def succeed(self, operation_id: str) -> None:
-        """End the operation well."""
-        self._end(operation_id, {"status": "Succeeded", "percentComplete": 100.0})
+        :param seconds: how long it takes.
+        :param joins: end those that are under way together with this one, instead of superseding them.
+        :param plan: further members of the resource's `change`.
+        """
+        if not self._store.in_transaction:
+            raise RuntimeError("an operation is begun in the transaction that changes its resource")
+        operation: Operation = {
+            "id": str(uuid.uuid4()), "kind": kind, "key": key, "status": UNDER_WAY, "began": time.time(),
+        }  # fmt: skip
+        self._store.put(KIND, operation["id"], {**operation})
+        earlier = resource["change"]["operations"] if resource.get("change") else []
+        if not joins:
+            self._end(earlier, Failure("OperationCanceled", SUPERSEDED, "Canceled"))
+        operations = [*(earlier if joins else []), operation["id"]]
+        resource["change"] = {"operations": operations, "due": time.time() + seconds, **plan}
+        return operation["id"]
 
-    def fail(self, operation_id: str, code: str, message: str, *, status: str = "Failed") -> None:
-        """End the operation as Failed (or Canceled) with the reason."""
-        self._end(operation_id, {"status": status, "error": {"code": code, "message": message, "details": []}})
+    def finish(
+        self, kind: str, key: str, change: Document, outcome: Document | None, failure: Failure | None = None
+    ) -> bool:
+        """End a change and its operations; False when another request has come in between, whose change it is now.
+
+        :param change: as the caller found it in the resource.
+        :param outcome: members that the resource gets; None deletes the resource.
+        :param failure: why the operations have failed, if they have.
+        """
+        with self._store.transaction():
+            resource = self._store.get(kind, key)
+            if resource is None or resource["change"] != change:
+                return False
+            if outcome is None:
+                self._store.delete(kind, key)
+            else:
+                self._store.put(kind, key, {**resource, **outcome, "change": None})
+            self._end(change["operations"], failure)
+            return True
 
     def get(self, operation_id: str) -> Document | None:
         """Return the operation's document."""
         return self._store.get(KIND, operation_id)
 
-    def wait_headers(self, operation: Document) -> dict[str, str]:
-        """Headers of an answer about the operation's status: when to look again, while it is under way."""
-        return {"Retry-After": str(self._pace.retry_after)} if operation["status"] == "InProgress" else {}
+    def reconcile(self) -> None:
+        """End the operations that no resource is changed by: only emulators before version 1 of the store left any."""
+        for operation in self._store.all(KIND):
+            if operation["status"] == UNDER_WAY:
+                resource = self._store.get(operation.get("kind", ""), operation.get("key", "")) or {}
+                if operation["id"] not in (resource.get("change") or {}).get("operations", []):
+                    self._end([operation["id"]], Failure("OperationCanceled", LOST, "Canceled"))
 
-    def headers(self, operation_id: str, base: str, family: str, *, location: bool = False) -> dict[str, str]:
-        """Headers of the answer that began the operation.
+    def sweep(self) -> None:
+        """Delete the operations that ended long ago."""
+        for operation in self._store.all(KIND):
+            ended = float(operation.get("ended") or operation["began"])
+            if operation["status"] != UNDER_WAY and time.time() - ended > KEPT_SECONDS:
+                self._store.delete(KIND, operation["id"])
 
-        :param family: the URL's last word but one: `computeOperationsStatus` or `mfeOperationsStatus`.
-        :param location: also send `Location` (deletions and v2 resources do).
-        """
-        root = (
-            f"{base}/subscriptions/{facts.SUBSCRIPTION}/providers/Microsoft.MachineLearningServices"
-            f"/locations/{facts.LOCATION}"
-        )
-        query = "?api-version=2023-10-01&service=new"
-        headers = {
-            "Azure-AsyncOperation": f"{root}/{family}/{operation_id}{query}",
-            "Retry-After": str(self._pace.retry_after),
-            "x-ms-async-operation-timeout": "PT30M",
-        }
-        if location:
-            results = family.replace("OperationsStatus", "OperationResults")
-            headers["Location"] = f"{root}/{results}/{operation_id}{query}"
-        return headers
-
-    def _end(self, operation_id: str, outcome: dict[str, Any]) -> None:
-        with self._store.change(KIND, operation_id) as operation:
-            operation.update(outcome)
+    def _end(self, operation_ids: list[str], failure: Failure | None) -> None:
+        outcome: dict[str, Any] = {"status": "Succeeded", "percentComplete": 100.0}
+        if failure:
+            error = {"code": failure.code, "message": failure.message, "details": []}
+            outcome = {"status": failure.status, "error": error}
+        for operation_id in operation_ids:
+            with self._store.put_or_change(KIND, operation_id) as operation:
+                if operation:
+                    operation.update(outcome, ended=time.time())

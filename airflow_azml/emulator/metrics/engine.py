@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.emulator.http import odata
 from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.http.wire import pick, pick_object, pick_text, pick_texts
+from airflow_azml.emulator.metrics.model import METRIC
 from airflow_azml.emulator.runs.history import now
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from airflow_azml.emulator.kernel.store import Document, Store
 
-KIND = "metric"
 SCALAR = "azureml.v1.scalar"
 
 
@@ -34,13 +34,16 @@ class Metrics:
 
     def add(self, run_id: str, metrics: Iterable[Document]) -> None:
         """Write metrics of a run; one whose id is known already is left as it is."""
-        for metric in metrics:
-            ordinal = self._store.next_number(KIND)
-            self._store.add(KIND, f"{run_id}/{metric['metricId']}", {**metric, "runId": run_id, "ordinal": ordinal})
+        with self._store.transaction():
+            for metric in metrics:
+                ordinal = self._store.next_number(METRIC)
+                self._store.add(
+                    METRIC, f"{run_id}/{metric['metricId']}", {**metric, "runId": run_id, "ordinal": ordinal}
+                )
 
     def of_run(self, run_id: str) -> list[Document]:
         """Return what a run logged, in the order in which it arrived."""
-        return sorted(self._store.all(KIND, f"{run_id}/"), key=lambda metric: int(metric["ordinal"]))
+        return sorted(self._store.all(METRIC, f"{run_id}/"), key=lambda metric: int(metric["ordinal"]))
 
     def by_name(self, run_id: str) -> dict[str, list[Document]]:
         """Return the same by the metric's name, the names in the order in which they came up."""

@@ -40,8 +40,7 @@ class Parameters:
 
     def add(self, run_id: str, wanted: dict[str, str]) -> None:
         """Write parameters; refuse, as MLflow does, one that has another value already."""
-        self._store.add(PARAMETERS, run_id, {})
-        with self._store.change(PARAMETERS, run_id) as present:
+        with self._store.put_or_change(PARAMETERS, run_id) as present:
             for key, value in wanted.items():
                 if present.get(key, value) != value:
                     message = f"Changing param values is not allowed. Param with key='{key}' was already logged"

@@ -13,6 +13,7 @@ from airflow_azml.emulator.http import arm_resources
 from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.kernel.store import AbsentError
 from airflow_azml.emulator.models import files
+from airflow_azml.emulator.models.model import CONTAINER, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from airflow_azml.emulator.kernel.store import Document, Store
     from airflow_azml.emulator.storage.blobs import BlobStore
 
-KIND, CONTAINER_KIND = "model", "model-container"
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}")
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -45,16 +45,18 @@ class Models:
             if not NAME.fullmatch(text):
                 message = "must begin with a letter or digit and have up to 255 letters, digits, '-', '_' and '.'"
                 raise bad_request(f"'{text}': a model's name and version {message}.", target=text)
-        name, version = self._number(name, version)
-        stamp = arm_resources.now()
-        identity = {"name": name, "version": version, "ordinal": self._store.next_number(KIND)}
-        model = {**fields, **identity, "created": stamp, "modified": stamp}
-        new = self._store.add(KIND, _key(name, version), model)
-        return (model if new else self.get(name, version)), new
+        with self._store.transaction():
+            name, version = self._number(name, version)
+            if present := self.find(name, version):
+                return present, False
+            stamp = arm_resources.now()
+            identity = {"name": name, "version": version, "ordinal": self._store.next_number(VERSION)}
+            model = {**fields, **identity, "created": stamp, "modified": stamp}
+            return self._store.put(VERSION, _key(name, version), model), True
 
     def find(self, name: str, version: str) -> Document | None:
         """Return a version, or None."""
-        return self._store.get(KIND, _key(name, version))
+        return self._store.get(VERSION, _key(name, version))
 
     def get(self, name: str, version: str) -> Document:
         """Return a version; the 404 of the service when there is none."""
@@ -65,26 +67,27 @@ class Models:
 
     def list(self, name: str = "") -> list[Document]:
         """Return the versions of a model, or of all models, the newest first."""
-        found = self._store.all(KIND, _key(name, "") if name else "")
+        found = self._store.all(VERSION, _key(name, "") if name else "")
         return sorted(found, key=lambda model: int(model["ordinal"]), reverse=True)
 
     def change(self, name: str, version: str, edit: Callable[[Document], None]) -> Document:
         """Let the function edit the version in place; the 404 of the service when there is none."""
         try:
-            with self._store.change(KIND, _key(name, version)) as model:
+            with self._store.change(VERSION, _key(name, version)) as model:
                 edit(model)
                 model["modified"] = arm_resources.now()
                 return model
         except AbsentError:
             return self.get(name, version)  # raises
 
-    def delete(self, name: str, version: str, users: Iterable[str]) -> bool:
+    def delete(self, name: str, version: str, users: Callable[[str, str], Iterable[str]]) -> bool:
         """Delete a version; tell whether it existed.
 
-        :param users: the deployments that use it; the service refuses when there is one.
+        :param users: returns the deployments that use a version; the service refuses when there is one.
         """
-        self._refuse_use(name, version, users)
-        return self._store.delete(KIND, _key(name, version))
+        with self._store.transaction():
+            self._refuse_use(name, version, users(name, version))
+            return self._store.delete(VERSION, _key(name, version))
 
     @staticmethod
     def _refuse_use(name: str, version: str, users: Iterable[str]) -> None:
@@ -103,19 +106,20 @@ class Models:
 
     def containers(self) -> list[Document]:  # type: ignore[valid-type] # `list` is a method here
         """Return every name."""
-        return self._store.all(CONTAINER_KIND)
+        return self._store.all(CONTAINER)
 
     def container(self, name: str) -> Document:
         """Return a name; the 404 of the service when it was never used."""
-        container = self._store.get(CONTAINER_KIND, name)
+        container = self._store.get(CONTAINER, name)
         if container is None:
             raise _absent(f"Model container with name: {name} not found.")
         return container
 
     def put_container(self, name: str, fields: dict[str, Any]) -> tuple[Document, bool]:
         """Create or change what is said of a name; return it and whether it is new."""
-        new = self._found(name)
-        with self._store.change(CONTAINER_KIND, name) as container:
+        with self._store.put_or_change(CONTAINER, name) as container:
+            if new := not container:
+                container.update(_container(name))
             container.update(fields, modified=arm_resources.now())
             return container, new
 
@@ -124,28 +128,26 @@ class Models:
 
         :param users: returns the deployments that use a version; the service refuses when there is one.
         """
-        versions = self.list(name)
-        for model in versions:
-            self._refuse_use(model["name"], model["version"], users(model["name"], model["version"]))
-        for model in versions:
-            self._store.delete(KIND, _key(model["name"], model["version"]))
-        return self._store.delete(CONTAINER_KIND, name)
-
-    def _found(self, name: str) -> bool:
-        stamp = arm_resources.now()
-        said: dict[str, Any] = {"description": None, "tags": {}, "properties": {}, "isArchived": False}
-        return self._store.add(
-            CONTAINER_KIND, name, {"name": name, "next": 1, "created": stamp, "modified": stamp, **said}
-        )
+        with self._store.transaction():
+            for model in self.list(name):
+                self.delete(model["name"], model["version"], users)
+            return self._store.delete(CONTAINER, name)
 
     def _number(self, name: str, version: str) -> tuple[str, str]:
         """Return the name as it was first spelled, and the version; no later version is given the same number."""
-        self._found(name)
-        with self._store.change(CONTAINER_KIND, name) as container:
+        with self._store.put_or_change(CONTAINER, name) as container:
+            if not container:
+                container.update(_container(name))
             version = version or str(container["next"])
             if NUMBER.fullmatch(version):
                 container["next"] = max(container["next"], int(version) + 1)
             return container["name"], version
+
+
+def _container(name: str) -> dict[str, Any]:
+    stamp = arm_resources.now()
+    said: dict[str, Any] = {"description": None, "tags": {}, "properties": {}, "isArchived": False}
+    return {"name": name, "next": 1, "created": stamp, "modified": stamp, **said}
 
 
 def _key(name: str, version: str) -> str:

@@ -11,12 +11,12 @@ from airflow_azml.emulator.http.faults import bad_request, not_found
 from airflow_azml.emulator.http.wire import pick, pick_text, pick_texts
 from airflow_azml.emulator.kernel.store import AbsentError
 from airflow_azml.emulator.models import files
+from airflow_azml.emulator.models.model import ASSET
 
 if TYPE_CHECKING:
     from airflow_azml.emulator.kernel.store import Document, Store
     from airflow_azml.emulator.models.files import Location
 
-KIND = "asset"
 URL = re.compile(r"aml://(?P<kind>asset|artifact)/(?P<id>.+)", re.IGNORECASE)
 EDITABLE = ("description", "kvTags", "properties")
 
@@ -46,23 +46,23 @@ class ModelAssets:
             "meta": pick_texts(body, "meta"),
             "createdTime": arm_resources.now(),
         }
-        return self._store.put(KIND, asset["id"], asset)
+        return self._store.put(ASSET, asset["id"], asset)
 
     def get(self, asset_id: str) -> Document:
         """Return an asset; the 404 of the service when there is none."""
-        asset = self._store.get(KIND, asset_id)
+        asset = self._store.get(ASSET, asset_id)
         if asset is None:
             raise not_found("Asset", asset_id)
         return asset
 
     def list(self) -> list[Document]:
         """Return all assets, the newest first."""
-        return sorted(self._store.all(KIND), key=lambda asset: str(asset["createdTime"]), reverse=True)
+        return sorted(self._store.all(ASSET), key=lambda asset: str(asset["createdTime"]), reverse=True)
 
     def patch(self, asset_id: str, operations: Any) -> Document:
         """Change what may change of an asset."""
         try:
-            with self._store.change(KIND, asset_id) as asset:
+            with self._store.change(ASSET, asset_id) as asset:
                 wanted = json_patch.patched({name: asset[name] for name in EDITABLE}, operations)
                 asset["description"] = pick_text(wanted, "description", default="")
                 asset["kvTags"] = pick_texts(wanted, "kvTags")
@@ -75,7 +75,7 @@ class ModelAssets:
 
     def delete(self, asset_id: str) -> bool:
         """Delete an asset, not its artifacts; tell whether it existed."""
-        return self._store.delete(KIND, asset_id)
+        return self._store.delete(ASSET, asset_id)
 
     def locations(self, url: str) -> list[Location]:  # type: ignore[valid-type] # `list` is a method here
         """Return where the `url` of a v1 model leads: an asset's artifacts, or one artifact."""

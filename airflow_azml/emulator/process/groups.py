@@ -57,10 +57,12 @@ class ProcessGroup:
     mark: str
 
     def alive(self) -> bool:
-        """Tell whether the leader still runs."""
+        """Tell whether the leader still runs; one without a birth was never seen."""
+        if not self.birth:
+            return False
         with suppress(ChildProcessError):  # not our child, when a former emulator started it
             os.waitpid(self.pid, os.WNOHANG)
-        return bool(self.birth) and birth_of(self.pid) == self.birth
+        return birth_of(self.pid) == self.birth
 
     def signal(self, number: signal.Signals) -> None:
         """Send the whole group a signal, if its leader still runs."""

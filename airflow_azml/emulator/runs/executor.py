@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from airflow_azml.emulator.runs.worker import Interrupted, RunWorker, Unfinished
 if TYPE_CHECKING:
     from airflow_azml.emulator.computes.engine import Computes
     from airflow_azml.emulator.kernel.store import Document, Store
+    from airflow_azml.emulator.kernel.ticker import Steps
     from airflow_azml.emulator.runs.definitions import RunSpec
     from airflow_azml.emulator.runs.outcomes import Outcome
     from airflow_azml.emulator.runs.site import Site
@@ -59,7 +61,7 @@ class Executor:
         self._workers: dict[str, RunWorker] = {}
         self._threads: set[threading.Thread] = set()
         self._stopping = False
-        self._ticker = Ticker(site.tick, self._tick, "runs")
+        self._ticker = Ticker(site.tick, self._steps, "runs")
         self.incoming = site.folder / ".incoming"
         computes.on_removed.append(self._end_all_on)
 
@@ -67,11 +69,9 @@ class Executor:
         """Take up what a former emulator left: queued runs wait again, started ones are watched again."""
         active = [run for run in self._runs.all() if run["work"] and run["status"] not in TERMINAL]
         self._sweep(active)
+        self._computes.reconcile({run["runId"] for run in active})
         for run in sorted(active, key=lambda run: run["work"]["sequence"]):
-            if run["work"]["onNodes"]:
-                self._launch(run["runId"], resume=True)
-            else:
-                self._enqueue(run)
+            self._ticker.attempt(run["runId"], partial(self._take_up, run))
         self._ticker.start()
 
     def stop(self) -> None:
@@ -97,27 +97,29 @@ class Executor:
         """
         self._check_compute(spec)
         environment.definition_of(spec.environment, self._site.registered)
-        work = {"sequence": self._store.next_number("work"), "compute": spec.target, "nodes": spec.node_count}
-        work |= {"project": str(project) if project else "", "attempt": 1, "onNodes": False}
+        work = {"compute": spec.target, "nodes": spec.node_count, "project": str(project) if project else ""}
         members |= {"target": spec.target, "scriptName": spec.script}
         with self._lock:
-            run = self._runs.create(experiment, run_id, definition=configuration, work=work, **members)
+            with self._store.transaction():
+                work |= {"sequence": self._store.next_number("work"), "attempt": 1, "onNodes": False}
+                run = self._runs.create(experiment, run_id, definition=configuration, work=work, **members)
             if run is None:
                 raise Fault(409, "RunAlreadyExists", f"A run with id '{run_id}' already exists.", target=run_id)
             self._enqueue(run)
 
     def cancel(self, run_id: str, reason: str = "") -> None:
         """Ask a run to end as Canceled; the 400 of the service when it has ended in another way."""
+        outcome = outcomes.canceled(reason)
         with self._lock:
-            if not self._runs.advance(run_id, "CancelRequested"):
+            if not self._runs.request_end(run_id, asdict(outcome)):
                 status = self._runs.get(run_id)["status"]
                 if status in TERMINAL - {"Canceled"}:
                     message = f"Run '{run_id}' is already in the terminal state {status}: it cannot be canceled."
                     raise bad_request(message, code="RunNotCancelable", target=run_id)
             if worker := self._workers.get(run_id):
-                worker.end(outcomes.canceled(reason))
+                worker.end(outcome)
             elif self._runs.get(run_id)["status"] == "CancelRequested":
-                self._finish(run_id, outcomes.canceled(reason))
+                self._finish(run_id, outcome)
 
     def _check_compute(self, spec: RunSpec) -> None:
         if not self._computes.exists(spec.target):
@@ -133,18 +135,29 @@ class Executor:
             self._waiting[run["runId"]] = Waiting(run["runId"], run["work"]["compute"], run["work"]["nodes"])
             self._arrived.append(run["runId"])
 
+    def _take_up(self, run: Document) -> None:
+        """Go on with a run of a former emulator; end it when its nodes have gone with their compute."""
+        run_id, work, ending = run["runId"], run["work"], outcomes.asked(run)
+        if work["onNodes"]:
+            held = self._computes.holds(work["compute"], run_id)
+            self._launch(run_id, resume=True, ending=None if held else _compute_gone(work["compute"]))
+        elif ending:
+            self._finish(run_id, ending)
+        else:
+            self._enqueue(run)
+
     # Every tick.
 
-    def _tick(self) -> None:
+    def _steps(self) -> Steps:
         with self._lock:
             arrived, self._arrived = self._arrived, []
             queues: dict[str, list[Waiting]] = {}
             for waiting in self._waiting.values():
                 queues.setdefault(waiting.compute.casefold(), []).append(waiting)
         for run_id in arrived:
-            self._runs.advance(run_id, "Queued")
-        for queue in queues.values():
-            self._serve(queue)
+            yield run_id, partial(self._runs.advance, run_id, "Queued")
+        for compute, queue in queues.items():
+            yield compute, partial(self._serve, queue)
 
     def _serve(self, queue: list[Waiting]) -> None:
         """Ask for nodes for the first ones: what the compute can have at all is the most that it needs to know."""
@@ -160,20 +173,28 @@ class Executor:
                 self._assign(waiting)
 
     def _assign(self, waiting: Waiting) -> None:
-        if self._computes.assign(waiting.compute, waiting.run_id, waiting.nodes):
-            with self._lock:
-                if self._waiting.pop(waiting.run_id, None):
-                    self._launch(waiting.run_id, resume=False)
-                else:
-                    self._computes.release(waiting.run_id)
-
-    def _launch(self, run_id: str, *, resume: bool) -> None:
+        """Put a run on nodes, if it still waits and there are some: both are written down together."""
         with self._lock:
-            if self._stopping:
+            if waiting.run_id not in self._waiting or self._stopping:
                 return
-            with self._runs.changing(run_id) as run:
-                run["work"]["onNodes"] = True
-            worker = self._workers[run_id] = RunWorker(self._site, run_id)
+            with self._store.transaction():
+                if not self._computes.assign(waiting.compute, waiting.run_id, waiting.nodes):
+                    return
+                with self._runs.changing(waiting.run_id) as run:
+                    run["work"]["onNodes"] = True
+            del self._waiting[waiting.run_id]
+            self._launch(waiting.run_id, resume=False)
+
+    def _launch(self, run_id: str, *, resume: bool, ending: Outcome | None = None) -> None:
+        with self._lock:
+            try:
+                worker = self._workers[run_id] = RunWorker(self._site, run_id)
+            except Exception as error:  # it would otherwise wait for ever
+                log.exception("run %s", run_id)
+                self._finish(run_id, _mistake(error))
+                return
+            if ending:
+                worker.end(ending)
             thread = threading.Thread(
                 target=self._work, args=(worker,), kwargs={"resume": resume}, name=run_id, daemon=True
             )
@@ -200,12 +221,13 @@ class Executor:
             raise
         except Exception as error:  # a mistake of ours must end its run, which would otherwise wait for ever
             log.exception("run %s", worker.run_id)
-            return outcomes.failed("EmulatorError", f"The emulator failed: {error!r}")
+            return _mistake(error)
 
     def _finish(self, run_id: str, outcome: Outcome) -> None:
         """End a run. The steps can be taken again, after one of them has failed."""
-        self._computes.release(run_id)
-        self._runs.advance(run_id, outcome.status, **outcome.members)
+        with self._store.transaction():
+            self._computes.release(run_id)
+            self._runs.advance(run_id, outcome.status, **outcome.members)
         with self._lock:
             self._waiting.pop(run_id, None)
             self._workers.pop(run_id, None)
@@ -215,11 +237,12 @@ class Executor:
         shutil.rmtree(self._site.folder / run_id, ignore_errors=True)
 
     def _requeue(self, worker: RunWorker) -> None:
-        worker.next_attempt()
-        with self._runs.changing(worker.run_id) as run:
-            run["work"]["onNodes"] = False
-        self._computes.release(worker.run_id)
-        self._runs.advance(worker.run_id, "Queued")
+        with self._store.transaction():
+            worker.next_attempt()
+            with self._runs.changing(worker.run_id) as run:
+                run["work"]["onNodes"] = False
+            self._computes.release(worker.run_id)
+            self._runs.advance(worker.run_id, "Queued")
 
     def _end_all_on(self, compute: str) -> None:
         with self._lock:
@@ -238,6 +261,10 @@ class Executor:
         for file in self.incoming.iterdir():
             if str(file) not in projects:
                 file.unlink()
+
+
+def _mistake(error: Exception) -> Outcome:
+    return outcomes.failed("EmulatorError", f"The emulator failed: {error!r}")
 
 
 def _compute_gone(compute: str) -> Outcome:

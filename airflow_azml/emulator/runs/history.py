@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_azml.emulator.http import faults
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.kernel.store import AbsentError
+from airflow_azml.emulator.runs.model import DEFINITION, EXPERIMENT, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from airflow_azml.emulator.kernel.store import Document, Store
 
-KIND, EXPERIMENT, DEFINITION = "run", "experiment", "rundefinition"
 RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}", re.ASCII)  # the specification's pattern
 EXPERIMENT_NAME = re.compile(r"[a-zA-Z0-9][\w-]{0,254}", re.ASCII)  # that of names elsewhere: none is published
 TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
@@ -42,14 +42,12 @@ class Runs:
 
     def ensure_experiment(self, name: str) -> Document:
         """Return the experiment; create it when there is none."""
-        found = self.find_experiment(name)
-        if found:
-            return found
-        _check_name(name, "Experiment name", EXPERIMENT_NAME)
-        experiment = {"experimentId": str(uuid.uuid4()), "name": name, "createdUtc": now(), "tags": {}}
-        if self._store.add(EXPERIMENT, name, experiment):
+        with self._store.put_or_change(EXPERIMENT, name) as experiment:
+            if not experiment:
+                _check_name(name, "Experiment name", EXPERIMENT_NAME)
+                created = {"experimentId": str(uuid.uuid4()), "name": name, "createdUtc": now(), "tags": {}}
+                experiment.update(created)
             return experiment
-        return self.experiment(name)
 
     def find_experiment(self, name: str) -> Document | None:
         """Return the experiment, or None."""
@@ -83,7 +81,7 @@ class Runs:
 
     def find(self, run_id: str) -> Document | None:
         """Return the run, or None."""
-        return self._store.get(KIND, run_id)
+        return self._store.get(RUN, run_id)
 
     def get(self, run_id: str, experiment_name: str | None = None) -> Document:
         """Return the run (of the experiment, if named); the 404 of the service when there is none."""
@@ -94,11 +92,11 @@ class Runs:
 
     def many(self, run_ids: Iterable[str]) -> dict[str, Document]:
         """Return the runs that exist, under the ids as they were asked for."""
-        return self._store.get_many(KIND, run_ids)
+        return self._store.get_many(RUN, run_ids)
 
     def all(self, experiment_name: str | None = None) -> list[Document]:
         """Return all runs (of the experiment), by id."""
-        runs = self._store.all(KIND)
+        runs = self._store.all(RUN)
         if experiment_name is None:
             return runs
         folded = experiment_name.casefold()
@@ -124,40 +122,43 @@ class Runs:
         :param members: of the Run.
         """
         _check_name(run_id, "Run id", RUN_ID)
-        experiment = self.ensure_experiment(experiment_name)
-        parent = self.find(members.get("parentRunId") or "")
-        run_uuid = str(uuid.uuid4())
-        run: Document = {
-            "runId": run_id,
-            "runNumber": self._store.next_number(f"run {experiment['experimentId']}"),
-            "rootRunId": parent["rootRunId"] if parent else run_id,
-            "experimentId": experiment["experimentId"],
-            "experimentName": experiment["name"],
-            "createdUtc": now(),
-            "status": "NotStarted",
-            "revision": 1,
-            "statusRevision": 0,
-            "runUuid": run_uuid,
-            "rootRunUuid": parent["rootRunUuid"] if parent else run_uuid,
-            "dataContainerId": f"dcid.{run_id}",
-            "displayName": run_id,
-            "runType": "azureml.scriptrun" if work else "sdk",
-            "hidden": False,
-            "tags": {},
-            "properties": {},
-            "warnings": [],
-            "work": work,
-            **members,
-        }
-        if definition is not None:
-            self._store.put(DEFINITION, run_uuid, definition)
-        return run if self._store.add(KIND, run_id, run) else None
+        with self._store.transaction():
+            if self.find(run_id):
+                return None
+            experiment = self.ensure_experiment(experiment_name)
+            parent = self.find(members.get("parentRunId") or "")
+            run_uuid = str(uuid.uuid4())
+            run: Document = {
+                "runId": run_id,
+                "runNumber": self._store.next_number(f"run {experiment['experimentId']}"),
+                "rootRunId": parent["rootRunId"] if parent else run_id,
+                "experimentId": experiment["experimentId"],
+                "experimentName": experiment["name"],
+                "createdUtc": now(),
+                "status": "NotStarted",
+                "revision": 1,
+                "statusRevision": 0,
+                "runUuid": run_uuid,
+                "rootRunUuid": parent["rootRunUuid"] if parent else run_uuid,
+                "dataContainerId": f"dcid.{run_id}",
+                "displayName": run_id,
+                "runType": "azureml.scriptrun" if work else "sdk",
+                "hidden": False,
+                "tags": {},
+                "properties": {},
+                "warnings": [],
+                "work": work,
+                **members,
+            }
+            if definition is not None:
+                self._store.put(DEFINITION, run_uuid, definition)
+            return self._store.put(RUN, run_id, run)
 
     @contextmanager
     def changing(self, run_id: str) -> Iterator[Document]:
         """Hand out a run for changing; its revision grows when one of its members is replaced."""
         try:
-            with self._store.change(KIND, run_id) as run:
+            with self._store.change(RUN, run_id) as run:
                 before = dict(run)
                 yield run
                 if run != before:
@@ -175,10 +176,30 @@ class Runs:
             run.update(members)
             return True
 
+    def request_end(self, run_id: str, ending: Document) -> bool:
+        """Ask for the end of a run, and keep how it is to end; False when it has ended, or the end is asked for."""
+        with self._store.transaction():
+            asked = self.advance(run_id, "CancelRequested")
+            with self.changing(run_id) as run:
+                if asked and run["work"]:
+                    run["work"]["ending"] = ending
+            return asked
+
     def report(self, run_id: str, status: str) -> None:
         """Take over the status that the owner of an interactive run reports; the executor's runs go their own way."""
         if self.get(run_id)["work"] is None:
             self.advance(run_id, status)
+
+    def put(self, experiment_name: str | None, run_id: str, changes: Document) -> Document:
+        """Merge a `CreateRun`, all of it or nothing, into a run; an unknown one is created as interactive."""
+        with self._store.transaction():
+            if experiment_name and self.find(run_id) is None:
+                parent = {"parentRunId": changes["parentRunId"]} if "parentRunId" in changes else {}
+                self.create(experiment_name, run_id, **parent)
+            self.get(run_id, experiment_name)
+            if status := changes.get("status"):
+                self.report(run_id, status)
+            return self.modify(run_id, changes)
 
     def modify(self, run_id: str, changes: Document) -> Document:
         """Merge a `CreateRun`: tags are replaced key by key, properties only added to, an absent member is kept."""

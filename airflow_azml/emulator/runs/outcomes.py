@@ -11,6 +11,8 @@ from airflow_azml.emulator.runs.history import error
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from airflow_azml.emulator.kernel.store import Document
+
 READ, QUOTED = 64 << 10, 4000  # bytes of the log that are searched, characters that are quoted
 LOST = 137  # what a shell says of a process ended by SIGKILL
 
@@ -35,6 +37,14 @@ def failed(code: str, message: str) -> Outcome:
 def canceled(reason: str = "") -> Outcome:
     """Somebody cancelled the run."""
     return Outcome("Canceled", {"cancelationReason": reason} if reason else {})
+
+
+def asked(run: Document) -> Outcome | None:
+    """Return how the run is to end, when somebody has asked for its end."""
+    if run["status"] != "CancelRequested":
+        return None
+    ending = run["work"].get("ending")
+    return Outcome(**ending) if ending else canceled()
 
 
 def too_long(seconds: int) -> Outcome:

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import Future, wait
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +76,7 @@ class RunWorker:
         self._attempt = Attempt(self._folder, self._work["attempt"])
         self._spec = definitions.read(site.runs.definition(run), run_id)
         self._stopping = threading.Event()
-        self._ending: Outcome | None = None
-        if run["status"] == "CancelRequested":
-            self.end(outcomes.canceled())
+        self._ending = outcomes.asked(run)
 
     def end(self, outcome: Outcome) -> None:
         """Ask for an early end, which the first one who asks decides; returns at once."""
@@ -213,7 +212,8 @@ class RunWorker:
             if asked_at and time.monotonic() - asked_at > GRACE:
                 group.end()
             elif not asked_at and (self._ending or self._stopping.is_set()):
-                self._site.runs.advance(self.run_id, "CancelRequested") if self._ending else None
+                if self._ending:
+                    self._site.runs.request_end(self.run_id, asdict(self._ending))
                 asked_at = time.monotonic()
                 group.signal(signal.SIGTERM)
             time.sleep(self._site.tick)

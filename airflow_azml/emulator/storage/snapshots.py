@@ -16,6 +16,7 @@ from airflow_azml.emulator.http.arm_resources import now
 from airflow_azml.emulator.http.faults import Fault, bad_request, not_found
 from airflow_azml.emulator.http.wire import pick, pick_object, pick_text, pick_texts
 from airflow_azml.emulator.storage import datastores
+from airflow_azml.emulator.storage.model import SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from airflow_azml.emulator.kernel.store import Document, Store
     from airflow_azml.emulator.storage.blobs import BlobStore
 
-KIND, SEQUENCE = "snapshot", "snapshot"
 CONTAINER = "azureml-snapshots"
 EMPTY_ID = str(uuid.UUID(int=0))
 MAX_FILES, MAX_DEPTH = 20_000, 100
@@ -53,10 +53,9 @@ class Snapshots:
         """Keep a snapshot; one that is there already is returned as it is, for a client that asks twice."""
         if not ID.fullmatch(snapshot_id):
             raise bad_request(f"'{snapshot_id}' is not a UUID.", target="snapshotId")
-        if found := self._store.get(KIND, snapshot_id):
+        if found := self._store.get(SNAPSHOT, snapshot_id):
             return found
         root = _tree(pick_object(body, "dirTreeNode"))
-        files = self._files(root, body)
         snapshot = {
             "id": snapshot_id,
             "parentSnapshotId": pick_text(body, "parentSnapshotId", default=EMPTY_ID),
@@ -64,15 +63,16 @@ class Snapshots:
             "properties": pick_texts(body, "properties"),
             "createdTime": now(),
             "root": root,
-            "files": files,
-            "ordinal": self._store.next_number(SEQUENCE),
+            "files": self._files(root, body),
         }
-        self._store.add(KIND, snapshot_id, snapshot)
-        return snapshot
+        with self._store.put_or_change(SNAPSHOT, snapshot_id) as kept:
+            if not kept:
+                kept.update(snapshot, ordinal=self._store.next_number(SNAPSHOT))
+            return kept
 
     def get(self, snapshot_id: str) -> Document:
         """Return a snapshot; the 404 of the service when there is none."""
-        snapshot = self._store.get(KIND, snapshot_id)
+        snapshot = self._store.get(SNAPSHOT, snapshot_id)
         if snapshot is None:
             raise not_found("Snapshot", snapshot_id)
         return snapshot
@@ -80,7 +80,7 @@ class Snapshots:
     def latest(self) -> Document:
         """Return the newest snapshot; an empty one when there is none yet."""
         empty = {"id": EMPTY_ID, "createdTime": now(), "root": _node("", FOLDER, "", now()), "ordinal": 0}
-        return max([empty, *self._store.all(KIND)], key=lambda snapshot: int(snapshot["ordinal"]))
+        return max([empty, *self._store.all(SNAPSHOT)], key=lambda snapshot: int(snapshot["ordinal"]))
 
     def zip(self, snapshot_id: str, path: Path) -> None:
         """Write a snapshot's files into a zip file."""

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from airflow_azml.emulator.computes import bodies as compute_bodies
 from airflow_azml.emulator.computes.engine import Computes
 from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
+from airflow_azml.emulator.endpoints.endpoint_bodies import render as endpoint_json
 from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
-from airflow_azml.emulator.endpoints.engine import render as endpoint_json
 from airflow_azml.emulator.http.arm_resources import parse_reference
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.metrics.engine import Metrics

@@ -6,16 +6,16 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
-from airflow_azml.emulator.endpoints import deployment_bodies, engine
+from airflow_azml.emulator.endpoints import deployment_bodies, endpoint_bodies
 from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
 from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
+from airflow_azml.emulator.http.operation_headers import MFE, Headers, OperationHeaders
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonObject, pick, pick_text, router
 from airflow_azml.emulator.identity.access import ARM
-from airflow_azml.emulator.kernel.operations import Operations
 from airflow_azml.emulator.kernel.store import Document
 
 routes = router(WORKSPACE_PATH + "/onlineEndpoints", ARM)
@@ -26,38 +26,34 @@ CONTAINERS = {"inferenceserver", "storageinitializer"}
 @routes.get("")
 def list_endpoints(endpoints: Engine[OnlineEndpoints], base: Base, pager: Paged) -> dict[str, Any]:
     """Online Endpoints - List."""
-    return pager.page([engine.render(endpoint, base) for endpoint in endpoints.list()])
+    return pager.page([endpoint_bodies.render(endpoint, base) for endpoint in endpoints.list()])
 
 
 @routes.get("/{endpoint}")
 def get_endpoint(endpoints: Engine[OnlineEndpoints], base: Base, endpoint: str) -> dict[str, Any]:
     """Online Endpoints - Get."""
-    return engine.render(endpoints.get(endpoint), base)
+    return endpoint_bodies.render(endpoints.get(endpoint), base)
 
 
 @routes.put("/{endpoint}")
 def put_endpoint(
-    endpoints: Engine[OnlineEndpoints], operations: Engine[Operations], base: Base, endpoint: str, body: JsonObject
+    endpoints: Engine[OnlineEndpoints], headers: Headers, base: Base, endpoint: str, body: JsonObject
 ) -> Response:
     """Online Endpoints - Create Or Update; setting traffic is an update."""
     document, new = endpoints.put(endpoint, body)
-    return _begun(operations, base, document, engine.render(document, base), new=new)
+    return _put(headers, document, endpoint_bodies.render(document, base), new=new)
 
 
 @routes.patch("/{endpoint}")
-def patch_endpoint(
-    endpoints: Engine[OnlineEndpoints], operations: Engine[Operations], base: Base, endpoint: str, body: JsonObject
-) -> Response:
+def patch_endpoint(endpoints: Engine[OnlineEndpoints], headers: Headers, endpoint: str, body: JsonObject) -> Response:
     """Online Endpoints - Update: tags and identity."""
-    return JSONResponse(None, 202, _headers(operations, base, endpoints.patch(endpoint, body)))
+    return JSONResponse(None, 202, _began(headers, endpoints.patch(endpoint, body)))
 
 
 @routes.delete("/{endpoint}")
-def delete_endpoint(
-    endpoints: Engine[OnlineEndpoints], operations: Engine[Operations], base: Base, endpoint: str
-) -> Response:
+def delete_endpoint(endpoints: Engine[OnlineEndpoints], headers: Headers, endpoint: str) -> Response:
     """Online Endpoints - Delete, with all deployments."""
-    return _deletion(operations, base, endpoints.delete(endpoint))
+    return _deletion(headers, endpoints.delete(endpoint))
 
 
 @routes.post("/{endpoint}/listKeys")
@@ -67,11 +63,9 @@ def list_keys(endpoints: Engine[OnlineEndpoints], endpoint: str) -> dict[str, st
 
 
 @routes.post("/{endpoint}/regenerateKeys")
-def regenerate_keys(
-    endpoints: Engine[OnlineEndpoints], operations: Engine[Operations], base: Base, endpoint: str, body: JsonObject
-) -> Response:
+def regenerate_keys(endpoints: Engine[OnlineEndpoints], headers: Headers, endpoint: str, body: JsonObject) -> Response:
     """Online Endpoints - Regenerate Keys: the new key is good at once."""
-    return Response(status_code=202, headers=_headers(operations, base, endpoints.regenerate_key(endpoint, body)))
+    return Response(status_code=202, headers=_began(headers, endpoints.regenerate_key(endpoint, body)))
 
 
 @routes.post("/{endpoint}/token")
@@ -95,36 +89,32 @@ def get_deployment(deployments: Engine[OnlineDeployments], endpoint: str, name: 
 @routes.put("/{endpoint}/deployments/{name}")
 def put_deployment(
     deployments: Engine[OnlineDeployments],
-    operations: Engine[Operations],
-    base: Base,
+    headers: Headers,
     endpoint: str,
     name: str,
     body: JsonObject,
 ) -> Response:
     """Online Deployments - Create Or Update."""
     document, new = deployments.put(endpoint, name, body)
-    return _begun(operations, base, document, deployment_bodies.render(document), new=new)
+    return _put(headers, document, deployment_bodies.render(document), new=new)
 
 
 @routes.patch("/{endpoint}/deployments/{name}")
 def patch_deployment(
     deployments: Engine[OnlineDeployments],
-    operations: Engine[Operations],
-    base: Base,
+    headers: Headers,
     endpoint: str,
     name: str,
     body: JsonObject,
 ) -> Response:
     """Online Deployments - Update: tags and sku."""
-    return JSONResponse(None, 202, _headers(operations, base, deployments.patch(endpoint, name, body)))
+    return JSONResponse(None, 202, _began(headers, deployments.patch(endpoint, name, body)))
 
 
 @routes.delete("/{endpoint}/deployments/{name}")
-def delete_deployment(
-    deployments: Engine[OnlineDeployments], operations: Engine[Operations], base: Base, endpoint: str, name: str
-) -> Response:
+def delete_deployment(deployments: Engine[OnlineDeployments], headers: Headers, endpoint: str, name: str) -> Response:
     """Online Deployments - Delete."""
-    return _deletion(operations, base, deployments.delete(endpoint, name))
+    return _deletion(headers, deployments.delete(endpoint, name))
 
 
 @routes.post("/{endpoint}/deployments/{name}/getLogs")
@@ -140,17 +130,17 @@ def get_logs(deployments: Engine[OnlineDeployments], endpoint: str, name: str, b
     return {"content": logs if container.casefold() == "inferenceserver" else ""}
 
 
-def _headers(operations: Operations, base: str, document: Document) -> dict[str, str]:
-    return operations.headers(document["change"]["operation"], base, "mfeOperationsStatus", location=True)
+def _began(headers: OperationHeaders, document: Document) -> dict[str, str]:
+    return headers.began(document["change"]["operations"][-1], MFE, location=True)
 
 
-def _begun(operations: Operations, base: str, document: Document, body: dict[str, Any], *, new: bool) -> Response:
-    headers = _headers(operations, base, document)
-    body["properties"]["properties"] |= {"AzureAsyncOperationUri": headers["Azure-AsyncOperation"]}
-    return JSONResponse(body, 201 if new else 200, headers)
+def _put(headers: OperationHeaders, document: Document, body: dict[str, Any], *, new: bool) -> Response:
+    began = _began(headers, document)
+    body["properties"]["properties"] |= {"AzureAsyncOperationUri": began["Azure-AsyncOperation"]}
+    return JSONResponse(body, 201 if new else 200, began)
 
 
-def _deletion(operations: Operations, base: str, document: Document | None) -> Response:
+def _deletion(headers: OperationHeaders, document: Document | None) -> Response:
     if document is None:
         return Response(status_code=204)
-    return Response(status_code=202, headers=_headers(operations, base, document))
+    return Response(status_code=202, headers=_began(headers, document))

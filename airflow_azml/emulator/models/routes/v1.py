@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -116,6 +117,5 @@ def patch_model(models: Engine[Models], model: Known, body: JsonBody) -> dict[st
 def delete_model(models: Engine[Models], deployments: Engine[OnlineDeployments], model_id: str) -> Response:
     """MLModels_Delete: 204 when there is no such version, 412 when a deployment uses it."""
     name, _, version = model_id.rpartition(":")
-    return Response(
-        status_code=200 if models.delete(name, version, deployments.using("models", name, version)) else 204
-    )
+    users = partial(deployments.using, "models")
+    return Response(status_code=200 if models.delete(name, version, users) else 204)

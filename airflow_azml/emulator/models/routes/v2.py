@@ -93,5 +93,5 @@ def put_version(
 @routes.delete("/{name}/versions/{version}")
 def delete_version(models: Engine[Models], deployments: Engine[OnlineDeployments], name: str, version: str) -> Response:
     """Model Versions - Delete."""
-    deleted = models.delete(name, version, deployments.using("models", name, version))
+    deleted = models.delete(name, version, partial(deployments.using, "models"))
     return Response(status_code=200 if deleted else 204)

@@ -95,7 +95,7 @@ def get_run(run: Run, base: Base) -> dict[str, Any]:
 @scoped("/runs/{run_id}", "PATCH")
 def patch_run(run_id: str, runs: Engine[Runs], experiment: Experiment, body: JsonObject, base: Base) -> dict[str, Any]:
     """Change a run; an unknown one is created, which is how the SDK starts interactive runs."""
-    return run_json(_add_or_modify(runs, experiment, run_id, body), base)
+    return run_json(runs.put(experiment, run_id, _create_run(run_id, body)), base)
 
 
 @scoped("/runs/{run_id}/details", "GET")
@@ -208,7 +208,7 @@ def patch_runs(experiment: str, runs: Engine[Runs], body: JsonObject, base: Base
     for changes in _items(body, "runs"):
         run_id = pick_text(changes, "runId")
         try:
-            patched[run_id] = run_json(_add_or_modify(runs, experiment, run_id, changes), base)
+            patched[run_id] = run_json(runs.put(experiment, run_id, _create_run(run_id, changes)), base)
         except Fault as fault:
             errors[run_id] = _failure(fault)
     return {"runs": patched, "errors": errors}
@@ -223,25 +223,10 @@ def _page(runs: list[Document], query: history_query.Query, base: str, request: 
     return {**body, **query.links(token, base + request.url.path)}
 
 
-def _add_or_modify(runs: Runs, experiment: str | None, run_id: str, body: Document) -> Document:
-    """Merge a `CreateRun` into the run, or create an interactive run of it."""
+def _create_run(run_id: str, body: Document) -> Document:
+    """Read a `CreateRun`: names in any case, each of its kind."""
     if (named := pick_text(body, "runId", default=run_id)) != run_id:
         raise bad_request(f"The body is of run '{named}', the path of run '{run_id}'.", target="runId")
-    changes = _create_run(body)
-    run = runs.find(run_id)
-    if run is None and experiment:
-        parent = {"parentRunId": changes["parentRunId"]} if "parentRunId" in changes else {}
-        run = runs.create(experiment, run_id, **parent)
-    run = runs.get(run_id, experiment) if run is None else run
-    if experiment and run["experimentName"].casefold() != experiment.casefold():
-        raise not_found(run_id)
-    if status := changes.get("status"):
-        runs.report(run_id, status)
-    return runs.modify(run_id, changes)
-
-
-def _create_run(body: Document) -> Document:
-    """Read a `CreateRun`: names in any case, each of its kind."""
     texts = ("name", "displayName", "description", "runType", "parentRunId", "scriptName", "target", "status")
     changes: Document = {name: pick_text(body, name) for name in texts if pick(body, name) is not None}
     for name in ("tags", "properties"):
