@@ -34,13 +34,13 @@ CREDENTIAL = ClientSecretCredential("00000000-0000-0000-0000-000000000001", "loc
 CLIENT = MLClient(CREDENTIAL, "00000000-0000-0000-0000-000000000000", "local", "local")
 WEIGHTS = {"slope": 2.0, "offset": 1.0}
 SCORE = """
-    import json, logging, os, pathlib
+    import json, os, pathlib
 
     def init():
         global weights
         path = next(pathlib.Path(os.environ["AZUREML_MODEL_DIR"]).rglob("weights.json"))
         weights = json.loads(path.read_text())
-        logging.info("weights are loaded by process %s", os.getpid())
+        print("weights are loaded by process", os.getpid())
 
     def run(raw):
         values = json.loads(raw)["data"]

@@ -261,11 +261,11 @@ class Watch:
             if error.permanent:
                 raise
             return self._unanswered(error)
-        self._answered = self._clock()
         return self.judge(observation)
 
     def judge(self, observation: Observation) -> Decision:
         """Decide on what somebody else has seen."""
+        self._answered = self._clock()
         self._tell(observation)
         return self._decide(observation)
 

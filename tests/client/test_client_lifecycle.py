@@ -268,6 +268,14 @@ def test_an_answer_renews_the_budget_of_unreachability(watch, clock):
     assert verdicts == [Verdict.CONTINUE, Verdict.CONTINUE, Verdict.CONTINUE, Verdict.UNREACHABLE]
 
 
+def test_what_another_has_seen_renews_the_budget_too(watch, clock):
+    """A trigger is told by its poller; one failed look at its deadline must not count the hours before as an outage."""
+    told = watch(policy=Policy(10, 3600, 60))
+    clock.now += 3600
+    told.judge(Observation(Phase.ACTIVE, "Running"))
+    assert told.step(saying(ServiceError("x"))).verdict is Verdict.TIMED_OUT
+
+
 def test_a_deadline_passes_during_an_outage_too(watch, clock):
     """The timeout ends the wait even while nobody answers."""
     late = watch(policy=Policy(10, 30, 600))
