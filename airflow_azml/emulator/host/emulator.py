@@ -20,6 +20,8 @@ from airflow_azml.emulator.identity.provider import IdentityProvider
 from airflow_azml.emulator.kernel.operations import Operations
 from airflow_azml.emulator.kernel.store import Store
 from airflow_azml.emulator.metrics.engine import Metrics
+from airflow_azml.emulator.mlflow.lineage import Lineage
+from airflow_azml.emulator.mlflow.logged_models import LoggedModels
 from airflow_azml.emulator.mlflow.records import Parameters
 from airflow_azml.emulator.models.registry import Models
 from airflow_azml.emulator.models.v1_assets import ModelAssets
@@ -69,6 +71,7 @@ class Emulator:
         self.runs = Runs(self.store)
         self.metrics = Metrics(self.store)
         self.parameters = Parameters(self.store)
+        self.lineage, self.logged_models = Lineage(self.store), LoggedModels(self.store)
         self.executor = Executor(self._site(), self.computes, self.store)
         self.snapshots = Snapshots(self.store, self.blobs)
         self.assets = ModelAssets(self.store)
@@ -78,9 +81,9 @@ class Emulator:
         self.deployments = OnlineDeployments(self.store, self.operations, self.endpoints, fleet, pace)
         self.engines = Engines(
             pace, self.identity, self.throttle, self.operations, self.blobs, self.blocks, self.computes,
-            self.code_versions,
-            self.environment_versions, self.runs, self.metrics, self.parameters, self.executor, self.snapshots,
-            self.assets, self.models, self.endpoints, self.deployments,
+            self.code_versions, self.environment_versions, self.runs, self.metrics, self.parameters, self.lineage,
+            self.logged_models, self.executor, self.snapshots, self.assets, self.models, self.endpoints,
+            self.deployments,
         )  # fmt: skip
         self._stopping = threading.Event()
 

@@ -13,7 +13,7 @@ from airflow_azml.emulator.host import health
 from airflow_azml.emulator.identity import routes as login
 from airflow_azml.emulator.metrics import routes as metrics
 from airflow_azml.emulator.mlflow.routes import artifacts as mlflow_artifacts
-from airflow_azml.emulator.mlflow.routes import tracking
+from airflow_azml.emulator.mlflow.routes import logged_models, registry, tracking
 from airflow_azml.emulator.models.routes import v1 as models_v1
 from airflow_azml.emulator.models.routes import v2 as models_v2
 from airflow_azml.emulator.runs.routes import execution, experiments, history
@@ -46,6 +46,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     experiments.routes,
     metrics.routes,
     tracking.routes,
+    logged_models.routes,
+    registry.routes,
     mlflow_artifacts.routes,
     metrics.history,
     history.routes,

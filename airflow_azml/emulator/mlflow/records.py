@@ -15,8 +15,10 @@ from airflow_azml.emulator.metrics import engine
 
 if TYPE_CHECKING:
     from airflow_azml.emulator.kernel.store import Document, Store
+    from airflow_azml.emulator.runs.history import Runs
 
 PARAMETERS = "parameters"
+DEFAULT_ID, DEFAULT_NAME = "0", "Default"  # what MLflow uses when no experiment was chosen
 STATUSES = {"Running": "RUNNING", "Finalizing": "RUNNING", "CancelRequested": "RUNNING"}
 STATUSES |= {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
 REPORTED = {
@@ -77,6 +79,13 @@ def read_integer(body: Any, name: str) -> int:
     return number
 
 
+def experiment_of(runs: Runs, experiment_id: str) -> Document:
+    """Return the experiment of an id; MLflow has one without anybody's doing."""
+    if experiment_id == DEFAULT_ID:
+        return runs.ensure_experiment(DEFAULT_NAME)
+    return runs.experiment_by_id(experiment_id)
+
+
 def experiment_json(experiment: Document) -> dict[str, Any]:
     """Render an experiment."""
     created = to_milliseconds(experiment["createdUtc"])
@@ -87,20 +96,23 @@ def experiment_json(experiment: Document) -> dict[str, Any]:
         "lifecycle_stage": "active",
         "creation_time": created,
         "last_update_time": created,
-        "tags": _pairs(experiment["tags"]),
+        "tags": pairs(experiment["tags"]),
     }
 
 
-def run_json(run: Document, parameters: dict[str, str], logged: dict[str, list[Document]]) -> dict[str, Any]:
+def run_json(
+    run: Document, parameters: dict[str, str], logged: dict[str, list[Document]], lineage: dict[str, Any]
+) -> dict[str, Any]:
     """Render a run with its last metrics.
 
     :param logged: its metrics by name.
+    :param lineage: its inputs and outputs.
     """
     info = info_json(run)
     histories = [history for name, found in logged.items() if (history := history_json(name, found))]
     last = [max(history, key=lambda metric: (metric["step"], metric["timestamp"])) for history in histories]
-    data = {"metrics": last, "params": _pairs(parameters), "tags": _pairs(run["tags"])}
-    return {"info": info, "data": data, "inputs": {}, "outputs": {}}
+    data = {"metrics": last, "params": pairs(parameters), "tags": pairs(run["tags"])}
+    return {"info": info, "data": data, **lineage}
 
 
 def info_json(run: Document) -> dict[str, Any]:
@@ -147,5 +159,6 @@ def from_milliseconds(count: int) -> str:
         raise bad_request(f"{count} is not a time in milliseconds.", target="timestamp") from error
 
 
-def _pairs(mapping: dict[str, str]) -> list[dict[str, str]]:
+def pairs(mapping: dict[str, str]) -> list[dict[str, str]]:
+    """Render parameters and tags."""
     return [{"key": key, "value": value} for key, value in mapping.items()]

@@ -10,6 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http.faults import bad_request
+from airflow_azml.emulator.http.wire import pick, pick_text
+from airflow_azml.emulator.mlflow.records import read_integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,8 @@ COMPARISON = re.compile(
 )
 ORDER = re.compile(FIELD + r"(?:\s+(?P<direction>ASC|DESC))?", re.IGNORECASE)
 AND = re.compile(r"\s+AND\s+", re.IGNORECASE)
+PAGE_SIZE = 1000
+PROMPT = "mlflow.prompt.is_prompt"  # the tag that MLflow's client excludes, whether a model has it or not
 ENTITIES = {"metric": "metrics", "param": "params", "parameter": "params", "tag": "tags"}
 COMPARATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -31,6 +35,27 @@ COMPARATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
+
+
+def listed(body: Any, name: str) -> list[Any]:
+    """Read a list."""
+    value = pick(body, name, default=[])
+    if not isinstance(value, list):
+        raise bad_request(f"'{name}' must be a list.", target=name)
+    return value
+
+
+def page(found: list[Run], asked: Any, clauses: list[str] | None = None) -> tuple[list[Run], dict[str, str]]:
+    """Return the page of what was found that a request asks for, and how to ask for the next one.
+
+    :param asked: the request: `filter`, `order_by`, `max_results` and `page_token`.
+    :param clauses: its order, where `order_by` is not written as the search language writes it.
+    """
+    clauses = listed(asked, "order_by") if clauses is None else clauses
+    found = order(select(found, pick_text(asked, "filter", default="")), clauses)
+    start = max(read_integer(asked, "page_token"), 0) if pick(asked, "page_token") else 0
+    end = start + (read_integer(asked, "max_results") or PAGE_SIZE)
+    return found[start:end], {"next_page_token": str(end)} if end < len(found) else {}
 
 
 def select(runs: list[Run], expression: str) -> list[Run]:
@@ -65,7 +90,7 @@ def order(runs: list[Run], clauses: list[Any]) -> list[Run]:
 def _accepts(run: Run, match: re.Match[str]) -> bool:
     value, wanted, comparator = _value(run, match), match["value"].strip("'\""), match["comparator"].upper()
     if value is None:
-        return False
+        return comparator == "!=" and match["key"].strip('"`') == PROMPT
     if comparator.endswith("LIKE"):
         pattern = re.escape(wanted).replace("%", ".*").replace("_", ".")
         return (

@@ -54,6 +54,11 @@ class Models:
             model = {**fields, **identity, "created": stamp, "modified": stamp}
             return self._store.put(VERSION, _key(name, version), model), True
 
+    def require_files(self, fields: dict[str, Any]) -> None:
+        """Refuse a version that is to be, when there is nothing where its files should be."""
+        if not any(files.collect(self._blobs, tuple(place)) for place in fields["locations"]):
+            raise Fault(400, "UserError", f"There are no files at '{fields['url']}'.", target="modelUri")
+
     def find(self, name: str, version: str) -> Document | None:
         """Return a version, or None."""
         return self._store.get(VERSION, _key(name, version))
@@ -104,7 +109,7 @@ class Models:
 
     # What a name stands for, apart from its versions. It stays when the last of them goes.
 
-    def containers(self) -> list[Document]:  # type: ignore[valid-type] # `list` is a method here
+    def containers(self) -> Sequence[Document]:
         """Return every name."""
         return self._store.all(CONTAINER)
 

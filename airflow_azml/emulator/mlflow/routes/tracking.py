@@ -6,34 +6,30 @@ training script ends before the run does.
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends
 
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request, conflict
-from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick, pick_text, router
+from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick, pick_text, read_json, router
 from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel.store import Document
 from airflow_azml.emulator.metrics.engine import Metrics
-from airflow_azml.emulator.mlflow import records, search
+from airflow_azml.emulator.mlflow import lineage, records, search
 from airflow_azml.emulator.mlflow.files import children
-from airflow_azml.emulator.mlflow.records import Parameters, read_integer, read_metric, read_pairs
+from airflow_azml.emulator.mlflow.lineage import Lineage
+from airflow_azml.emulator.mlflow.logged_models import LoggedModels
+from airflow_azml.emulator.mlflow.records import Parameters, experiment_of, read_metric, read_pairs
 from airflow_azml.emulator.runs.history import Runs
 from airflow_azml.emulator.storage import artifacts
 from airflow_azml.emulator.storage.blobs import BlobStore
 
 routes = router("/mlflow/v1.0" + WORKSPACE_PATH + "/api/2.0/mlflow", REGIONAL)
-DEFAULT_ID, DEFAULT_NAME = "0", "Default"  # what MLflow uses when no experiment was chosen
-PARENT = "mlflow.parentRunId"
-PAGE_SIZE = 1000
-
-
-def _experiment(runs: Runs, experiment_id: str) -> Document:
-    if experiment_id == DEFAULT_ID:
-        return runs.ensure_experiment(DEFAULT_NAME)
-    return runs.experiment_by_id(experiment_id)
+PARENT, MODELS = "mlflow.parentRunId", "mlflow.log-model.history"
 
 
 def _asked(runs: Engine[Runs], query: FoldedQuery) -> Document:
@@ -44,6 +40,18 @@ def _named(runs: Engine[Runs], body: JsonObject) -> Document:
     return runs.get(pick_text(body, "run_id", default="") or pick_text(body, "run_uuid", default=""))
 
 
+def _renderer(
+    parameters: Engine[Parameters], metrics: Engine[Metrics], inputs: Engine[Lineage]
+) -> Callable[[Document], dict[str, Any]]:
+    def render(run: Document) -> dict[str, Any]:
+        run_id = run["runId"]
+        logged = parameters.of_run(run_id), metrics.by_name(run_id), inputs.members(run_id)
+        return records.run_json(run, *logged)
+
+    return render
+
+
+Render = Annotated[Callable[[Document], dict[str, Any]], Depends(_renderer)]  # renders a run with all that it logged
 Asked = Annotated[Document, Depends(_asked)]  # the run that the query names
 Named = Annotated[Document, Depends(_named)]  # the run that the body names
 
@@ -51,7 +59,7 @@ Named = Annotated[Document, Depends(_named)]  # the run that the body names
 @routes.get("/experiments/get")
 def get_experiment(runs: Engine[Runs], query: FoldedQuery) -> dict[str, Any]:
     """Get Experiment."""
-    return {"experiment": records.experiment_json(_experiment(runs, query.get("experiment_id", "")))}
+    return {"experiment": records.experiment_json(experiment_of(runs, query.get("experiment_id", "")))}
 
 
 @routes.get("/experiments/get-by-name")
@@ -80,24 +88,22 @@ def search_experiments(runs: Engine[Runs]) -> dict[str, Any]:
 
 
 @routes.post("/runs/create")
-def create_run(
-    runs: Engine[Runs], parameters: Engine[Parameters], metrics: Engine[Metrics], body: JsonObject
-) -> dict[str, Any]:
+def create_run(runs: Engine[Runs], render: Render, body: JsonObject) -> dict[str, Any]:
     """Create Run: an interactive run, whose status is what its creator says."""
-    experiment = _experiment(runs, pick_text(body, "experiment_id", default=DEFAULT_ID))
+    experiment = experiment_of(runs, pick_text(body, "experiment_id", default=records.DEFAULT_ID))
     tags = read_pairs(pick(body, "tags", default=[]))
     run_id = str(uuid.uuid4())
     name = pick_text(body, "run_name", default="") or tags.get("mlflow.runName") or run_id
     parent: dict[str, Any] = {"parentRunId": tags[PARENT]} if PARENT in tags else {}
     runs.create(experiment["name"], run_id, displayName=name, tags=tags, **parent)
     runs.report(run_id, "Running")
-    return {"run": _rendered(parameters, metrics, runs.get(run_id))}
+    return {"run": render(runs.get(run_id))}
 
 
 @routes.get("/runs/get")
-def get_run(parameters: Engine[Parameters], metrics: Engine[Metrics], run: Asked) -> dict[str, Any]:
+def get_run(render: Render, run: Asked) -> dict[str, Any]:
     """Get Run."""
-    return {"run": _rendered(parameters, metrics, run)}
+    return {"run": render(run)}
 
 
 @routes.post("/runs/update")
@@ -114,9 +120,9 @@ def update_run(runs: Engine[Runs], run: Named, body: JsonObject) -> dict[str, An
 
 
 @routes.post("/runs/log-metric")
-def log_metric(metrics: Engine[Metrics], run: Named, body: JsonObject) -> dict[str, Any]:
+def log_metric(metrics: Engine[Metrics], models: Engine[LoggedModels], run: Named, body: JsonObject) -> dict[str, Any]:
     """Log Metric."""
-    metrics.add(run["runId"], [read_metric(body)])
+    _log_metrics(metrics, models, run["runId"], [body])
     return {}
 
 
@@ -129,17 +135,43 @@ def log_parameter(parameters: Engine[Parameters], run: Named, body: JsonObject) 
 
 @routes.post("/runs/log-batch")
 def log_batch(
-    parameters: Engine[Parameters], metrics: Engine[Metrics], runs: Engine[Runs], run: Named, body: JsonObject
+    parameters: Engine[Parameters],
+    metrics: Engine[Metrics],
+    models: Engine[LoggedModels],
+    runs: Engine[Runs],
+    run: Named,
+    body: JsonObject,
 ) -> dict[str, Any]:
     """Log Batch: nothing is written when a part of it cannot be."""
-    listed = pick(body, "metrics", default=[])
-    if not isinstance(listed, list):
-        raise bad_request("'metrics' must be a list.", target="metrics")
-    found = [read_metric(item) for item in listed]
-    tags = read_pairs(pick(body, "tags", default=[]))
+    tags, measured = read_pairs(pick(body, "tags", default=[])), search.listed(body, "metrics")
+    for item in measured:
+        read_metric(item)  # refuses what is none before anything is written
     parameters.add(run["runId"], read_pairs(pick(body, "params", default=[])))
-    metrics.add(run["runId"], found)
+    _log_metrics(metrics, models, run["runId"], measured)
     runs.modify(run["runId"], {"tags": tags})
+    return {}
+
+
+@routes.post("/runs/log-inputs")
+def log_inputs(inputs: Engine[Lineage], run: Named, body: JsonObject) -> dict[str, Any]:
+    """Log Inputs: data sets and models that the run works with."""
+    inputs.add(run["runId"], datasets=lineage.read_datasets(body), inputs=lineage.read_models(body))
+    return {}
+
+
+@routes.post("/runs/outputs")
+def log_outputs(outputs: Engine[Lineage], run: Named, body: JsonObject) -> dict[str, Any]:
+    """Log Outputs: models that the run has made."""
+    outputs.add(run["runId"], outputs=lineage.read_models(body))
+    return {}
+
+
+@routes.post("/runs/log-model")
+def log_model(runs: Engine[Runs], run: Named, body: JsonObject) -> dict[str, Any]:
+    """Log Model: MLflow 2 keeps what it says of its models in a tag."""
+    model = read_json(pick_text(body, "model_json").encode(), "'model_json'")
+    history = [*read_json(run["tags"].get(MODELS, "[]").encode(), f"The tag '{MODELS}'"), model]
+    runs.modify(run["runId"], {"tags": {MODELS: json.dumps(history)}})
     return {}
 
 
@@ -173,16 +205,11 @@ def restore_run(runs: Engine[Runs], run: Named) -> dict[str, Any]:
 
 
 @routes.post("/runs/search")
-def search_runs(
-    parameters: Engine[Parameters], metrics: Engine[Metrics], runs: Engine[Runs], body: JsonObject
-) -> dict[str, Any]:
+def search_runs(runs: Engine[Runs], render: Render, body: JsonObject) -> dict[str, Any]:
     """Search Runs."""
-    found = [_rendered(parameters, metrics, run) for run in _of_experiments(runs, body) if _viewed(run, body)]
-    found = search.select(found, pick_text(body, "filter", default=""))
-    found = search.order(found, _listed(body, "order_by"))
-    start = read_integer(body, "page_token") if pick(body, "page_token") else 0
-    end = start + (read_integer(body, "max_results") or PAGE_SIZE)
-    return {"runs": found[max(start, 0) : end], **({"next_page_token": str(end)} if end < len(found) else {})}
+    found = [run for run in _of_experiments(runs, body) if _viewed(run, body)]
+    page, more = search.page([render(run) for run in found], body)
+    return {"runs": page, **more}
 
 
 @routes.get("/metrics/get-history")
@@ -202,28 +229,20 @@ def list_artifacts(blobs: Engine[BlobStore], run: Asked, query: FoldedQuery) -> 
     return {"root_uri": records.info_json(run)["artifact_uri"], "files": files}
 
 
-@routes.post("/logged-models/search")
-def search_logged_models() -> dict[str, Any]:
-    """Search Logged Models: none, for they cannot be created here. MLflow 3 asks before it downloads artifacts."""
-    return {"models": []}
-
-
-def _rendered(parameters: Parameters, metrics: Metrics, run: Document) -> dict[str, Any]:
-    return records.run_json(run, parameters.of_run(run["runId"]), metrics.by_name(run["runId"]))
+def _log_metrics(metrics: Metrics, models: LoggedModels, run_id: str, items: list[Any]) -> None:
+    for item in items:
+        metric = read_metric(item)
+        metrics.add(run_id, [metric])
+        if model_id := pick_text(item, "model_id", default=""):
+            dataset = [pick_text(item, name, default="") for name in ("dataset_name", "dataset_digest")]
+            models.measure({**metric, "modelId": model_id, "runId": run_id, "dataset": dataset})
 
 
 def _of_experiments(runs: Runs, body: Document) -> list[Document]:
-    wanted = {_experiment(runs, str(each))["experimentId"] for each in _listed(body, "experiment_ids")}
+    wanted = {experiment_of(runs, str(each))["experimentId"] for each in search.listed(body, "experiment_ids")}
     return [run for run in runs.all() if run["experimentId"] in wanted]
 
 
 def _viewed(run: Document, body: Document) -> bool:
     view = pick_text(body, "run_view_type", default="ACTIVE_ONLY").upper()
     return view == "ALL" or run["hidden"] == (view == "DELETED_ONLY")
-
-
-def _listed(body: Document, name: str) -> list[Any]:
-    value = pick(body, name, default=[])
-    if not isinstance(value, list):
-        raise bad_request(f"'{name}' must be a list.", target=name)
-    return value

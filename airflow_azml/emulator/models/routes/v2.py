@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,15 +12,13 @@ from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
 from airflow_azml.emulator.http import arm_resources
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
-from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, router
 from airflow_azml.emulator.identity.access import ARM
 from airflow_azml.emulator.kernel.store import Document
-from airflow_azml.emulator.models import bodies, files
+from airflow_azml.emulator.models import bodies
 from airflow_azml.emulator.models.filters import accepts
 from airflow_azml.emulator.models.registry import Models
-from airflow_azml.emulator.storage.blobs import BlobStore
 
 routes = router(WORKSPACE_PATH + "/models", ARM)
 
@@ -28,7 +27,7 @@ def _container(models: Models, container: Document) -> dict[str, Any]:
     return bodies.render_container(container, models.list(container["name"]))
 
 
-def _viewed(query: dict[str, str], found: list[Document]) -> list[Document]:
+def _viewed(query: dict[str, str], found: Sequence[Document]) -> list[Document]:
     shown = arm_resources.in_view(query)
     return [document for document in found if document["isArchived"] in shown]
 
@@ -76,13 +75,11 @@ def get_version(models: Engine[Models], name: str, version: str) -> dict[str, An
 
 
 @routes.put("/{name}/versions/{version}")
-def put_version(
-    models: Engine[Models], blobs: Engine[BlobStore], base: Base, name: str, version: str, body: JsonObject
-) -> Response:
+def put_version(models: Engine[Models], base: Base, name: str, version: str, body: JsonObject) -> Response:
     """Model Versions - Create Or Update: register, archive, or change tags and description."""
     fields = bodies.read_v2(body)
-    if models.find(name, version) is None and not files.collect(blobs, fields["locations"][0]):
-        raise Fault(400, "UserError", f"There are no files at '{fields['url']}'.", target="modelUri")
+    if models.find(name, version) is None:
+        models.require_files(fields)
     model, new = models.register(name, version, fields)
     if not new:
         model = models.change(name, version, lambda present: bodies.update_v2(present, fields))
