@@ -75,19 +75,22 @@ def read_event(event: Mapping[str, Any]) -> tuple[Target, Decision]:
     return convert(event["target"], Target), convert(event["decision"], Decision)
 
 
-def ended(task: Task, target: Target, decision: Decision, follower: LogFollower | None) -> Result:
-    """Return the result of an operator's wait that ended well; raise what a person needs to know of any other."""
+def ended(task: Task, target: Target, decision: Decision, follow: Callable[[], LogFollower] | None) -> Result:
+    """Return the result of an operator's wait that ended well; raise what a person needs to know of any other.
+
+    :param follow: returns what shows the rest of the log; None when the log is not shown.
+    """
     if decision.verdict is Verdict.TIMED_OUT and task.kill.cancels:
         decision = _cancelled(task, target, decision)
     seen = decision.observation
-    if follower and decision.verdict is not Verdict.UNREACHABLE:
-        show_rest(task, follower)
+    if follow and decision.verdict is not Verdict.UNREACHABLE:
+        show_rest(task, follow)
     if decision.verdict is Verdict.DONE:
         told: Result = storable({**facts_of(task, target, seen), "studio_url": _url(task, target)})
         return told
     if decision.verdict is Verdict.FAILED and task.kill.happened and seen.phase == "canceled":
         raise AirflowException(f"{target}: its task was killed, so it was cancelled")
-    raise failure(task, target, decision, streamed=follower is not None)
+    raise failure(task, target, decision, streamed=follow is not None)
 
 
 def failure(task: Task, target: Target, decision: Decision, *, streamed: bool) -> AzureMLError | TimeoutError:
@@ -103,9 +106,10 @@ def failure(task: Task, target: Target, decision: Decision, *, streamed: bool) -
     return TimeoutError(task.client.overdue(target, decision.limit, seen, streamed=streamed))
 
 
-def show_rest(task: Task, follower: LogFollower) -> None:
+def show_rest(task: Task, follow: Callable[[], LogFollower]) -> None:
     """Show what is left of a log; a log that cannot be read harms nothing."""
     try:
+        follower = follow()
         follower.tell(follower.rest())
     except Exception as error:  # noqa: BLE001 - the run has ended, whatever stands in the way of its log
         task.log.warning("the rest of the log could not be shown: %s", error)

@@ -143,12 +143,10 @@ class Sensing:
         return PokeReturnValue(is_done=False)
 
     def _show_log(self, decision: Decision) -> None:
-        phase = decision.observation.phase
-        if self._follower is None or phase == "pending":
+        follower, phase = self._follower, decision.observation.phase
+        if follower is None or phase == "pending":
             return
         if phase.terminal:
-            report.show_rest(self._task, self._follower)
-        elif (
-            self._sensor.mode != "reschedule"
-        ):  # each look there is a process that does not know what others have shown
-            self._follower.tell(self._follower.read())
+            report.show_rest(self._task, lambda: follower)
+        elif self._sensor.mode != "reschedule":  # there a look does not know what others have shown
+            follower.tell(follower.read())

@@ -42,7 +42,8 @@ def complete(task: Task, event: dict[str, Any]) -> Result:
         task.kill.claim()
         task.kill.target, decision = target, _ = report.read_event(event)
         position = event.get("log")
-        return report.ended(task, target, decision, position and task.client.logs.follow(target, position))
+        follow = (lambda: task.client.logs.follow(target, position)) if position else None
+        return report.ended(task, target, decision, follow)
 
 
 def look(task: Task, target: Target) -> Observation:
@@ -89,7 +90,7 @@ def _wait(task: Task, target: Target, started: float) -> Result:
             how = trigger(task, target, watch.policy, started, log=follower and follower.position)
             task.operator.defer(trigger=how, method_name="execute_complete")
         decision = _sleep(task, watch, decision, follower)
-    return report.ended(task, target, decision, follower)
+    return report.ended(task, target, decision, (lambda: follower) if follower else None)
 
 
 def _first_look(task: Task, target: Target) -> Observation:
