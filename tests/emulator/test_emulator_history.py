@@ -105,9 +105,9 @@ def test_a_run_has_what_clients_need(client, finished):
 
 def test_addresses_follow_the_callers_host(client, finished):
     """Every URL that is handed out leads back by the name that the caller used."""
-    headers = {"Host": "azureml.localhost:443"}
+    headers = {"Host": "elsewhere.localhost:443"}
     details = call(client, "GET", f"/runs/{finished}/details", headers=headers)
-    assert details["logFiles"]["user_logs/std_log.txt"].startswith("http://azureml.localhost:443/_blob/")
+    assert details["logFiles"]["user_logs/std_log.txt"].startswith("http://elsewhere.localhost:443/_blob/")
 
 
 def test_a_run_is_not_changed_under_another_id(client, finished):

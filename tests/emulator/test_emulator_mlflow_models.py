@@ -157,7 +157,9 @@ def test_the_registry_of_mlflow_is_that_of_the_workspace(emulator):
     gone = "mlflow-artifacts:/ExperimentRun/dcid.r/gone"
     call(emulator, "POST", "model-versions/create", name="shared", source=gone, expected=400)
     source = "mlflow-artifacts:/ExperimentRun/dcid.r/model"
-    assert call(emulator, "POST", "model-versions/create", name="shared", source=source)["model_version"]["version"] == "2"
+    assert (
+        call(emulator, "POST", "model-versions/create", name="shared", source=source)["model_version"]["version"] == "2"
+    )
     call(emulator, "DELETE", "model-versions/delete", name="shared", version="2")
     call(emulator, "GET", "model-versions/get", name="shared", version="2", expected=404)
     call(emulator, "DELETE", "registered-models/delete", name="shared")

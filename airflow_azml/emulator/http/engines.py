@@ -34,10 +34,16 @@ async def _all(request: Request) -> Engines:
 AllEngines = Annotated[Engines, Depends(_all)]
 
 
+def engine(request: Request, kind: type[T]) -> T:
+    """Return the engine of a class."""
+    engines: Engines = request.app.state.engines
+    return engines[kind]
+
+
 @cache
-def _finder(kind: type[T]) -> Callable[[Engines], Awaitable[T]]:
-    async def find(engines: AllEngines) -> T:
-        return engines[kind]
+def _finder(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
+    async def find(request: Request) -> T:
+        return engine(request, kind)
 
     return find
 

@@ -47,4 +47,8 @@ class Pager:
         return int(text)
 
 
-Paged = Annotated[Pager, Depends(Pager)]
+async def _pager(request: Request) -> Pager:
+    return Pager(request)
+
+
+Paged = Annotated[Pager, Depends(_pager)]

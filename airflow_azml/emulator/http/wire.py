@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache, wraps
+from inspect import iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, params
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from starlette.routing import Match
 
 from airflow_azml.emulator.http.faults import bad_request, unknown_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from starlette.types import Scope
 
 WORKSPACE_PATH = (
     "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices"
@@ -25,12 +31,53 @@ WORKSPACE_PATH = (
 )
 
 
-class AnyCaseRoute(APIRoute):
-    """A route whose literal segments match in any case, and whose paths may have any character."""
+FOLDED = "azureml.folded_path"  # where a request keeps its path in lower case
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+
+class AnyCaseRoute(APIRoute):
+    """A route whose literal segments match in any case, and whose paths may have any character.
+
+    What its handler returns is JSON as it stands: FastAPI does not convert it, which would cost more than the handler.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, _answering(endpoint), **{**options, "response_model": None})
         self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE | re.DOTALL)
+        own = path.replace(WORKSPACE_PATH, "")  # what nearly all have is no help to tell them apart
+        self._word = max(re.split(r"/\{\w+(?::path)?\}|(?=/)", own), key=len).casefold()
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Look for one word of the path first: there are many routes, and nearly all differ there."""
+        if FOLDED not in scope:
+            scope[FOLDED] = scope["path"].casefold()
+        if self._word not in scope[FOLDED]:
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+@cache
+def _answering(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the handler with what it returns as a JSON answer; always the same one for a handler."""
+    if hasattr(handler, "__signature__"):
+        return handler  # a router that is included makes its routes anew
+    if iscoroutinefunction(handler):
+
+        @wraps(handler)
+        async def answer(*args: Any, **kwargs: Any) -> Response:
+            return _answer(await handler(*args, **kwargs))
+
+    else:
+
+        @wraps(handler)
+        def answer(*args: Any, **kwargs: Any) -> Response:
+            return _answer(handler(*args, **kwargs))
+
+    answer.__signature__ = signature(handler, eval_str=True)  # type: ignore[attr-defined] # it has one now
+    return answer
+
+
+def _answer(content: Any) -> Response:
+    return content if isinstance(content, Response) else JSONResponse(content)
 
 
 def router(prefix: str = "", dependencies: Sequence[params.Depends] = ()) -> APIRouter:
@@ -62,11 +109,16 @@ async def _json_object(body: Annotated[Any, Depends(_json_body)]) -> dict[str, A
     return body
 
 
-def _folded_query(request: Request) -> dict[str, str]:
+def folded_query(request: Request) -> dict[str, str]:
+    """Return the query parameters under their names in lower case."""
     return {name.casefold(): value for name, value in request.query_params.items()}
 
 
-FoldedQuery = Annotated[dict[str, str], Depends(_folded_query)]  # query parameters under their names in lower case
+async def _folded_query(request: Request) -> dict[str, str]:
+    return folded_query(request)
+
+
+FoldedQuery = Annotated[dict[str, str], Depends(_folded_query)]
 JsonBody = Annotated[Any, Depends(_json_body)]
 JsonObject = Annotated[dict[str, Any], Depends(_json_object)]
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import Depends, Request
 
 from airflow_azml.emulator.control.throttle import Throttle
 from airflow_azml.emulator.http import api_versions, audiences
-from airflow_azml.emulator.http.addresses import Base
-from airflow_azml.emulator.http.engines import Engine
-from airflow_azml.emulator.http.faults import Fault, plane_of
-from airflow_azml.emulator.http.wire import FoldedQuery
+from airflow_azml.emulator.http.engines import engine
+from airflow_azml.emulator.http.faults import Fault
+from airflow_azml.emulator.http.wire import folded_query
 from airflow_azml.emulator.identity.provider import IdentityProvider
 from airflow_azml.emulator.kernel import facts
 
@@ -23,31 +20,37 @@ def kind_of(method: str) -> str:
     return KINDS.get(method, "writes")
 
 
-def _caller_of(services: tuple[str, ...]) -> Any:
-    """Return the dependency that checks the caller's token, which must be for one of the services."""
-
-    async def check(request: Request, identity: Engine[IdentityProvider], base: Base) -> None:
-        claims = identity.check(request.headers.get("authorization"))
-        audiences.check(str(claims["aud"]), services, base)
-        request.state.caller = str(claims.get("oid"))
-
-    return Depends(check)
+async def _arm(request: Request) -> None:
+    """Admit a request to Resource Manager."""
+    _check_caller(request, audiences.ARM)
+    _count(request, kind_of(request.method))
+    api_versions.check(folded_query(request).get("api-version", ""), request.scope["path"])
+    _check_workspace(request)
 
 
-async def _admitted(request: Request, throttle: Engine[Throttle]) -> None:
-    """Count the request, where requests are limited."""
-    arm = plane_of(request.scope["path"]) == "arm"
-    kind = kind_of(request.method) if arm else "regional"
+async def _regional(request: Request) -> None:
+    """Admit a request to a regional service."""
+    _check_caller(request, audiences.REGIONAL)
+    _count(request, "regional")
+    _check_workspace(request)
+
+
+def _check_caller(request: Request, services: tuple[str, ...]) -> None:
+    """Check the caller's token, which must be for one of the services."""
+    claims = engine(request, IdentityProvider).check(request.headers.get("authorization"))
+    audiences.check(str(claims["aud"]), services, request.state.base)
+    request.state.caller = str(claims.get("oid"))
+
+
+def _count(request: Request, kind: str) -> None:
+    """Take the request from its bucket, where requests are limited."""
+    throttle = engine(request, Throttle)
     if kind in throttle.limits:
         request.state.left = 0
         request.state.left = throttle.admit(kind, request.state.caller)
 
 
-async def _api_version(request: Request, query: FoldedQuery) -> None:
-    api_versions.check(query.get("api-version", ""), request.scope["path"])
-
-
-async def _workspace(request: Request) -> None:
+def _check_workspace(request: Request) -> None:
     """Check the ids in the path, outermost first, as Resource Manager does."""
     path = request.path_params
     if path.get("subscription", facts.SUBSCRIPTION).casefold() != facts.SUBSCRIPTION:
@@ -65,6 +68,6 @@ async def _workspace(request: Request) -> None:
         raise Fault(404, "ResourceNotFound", message, target=path["workspace"])
 
 
-# Dependencies of whole routers, in the order in which the service checks.
-ARM = (_caller_of(audiences.ARM), Depends(_admitted), Depends(_api_version), Depends(_workspace))
-REGIONAL = (_caller_of(audiences.REGIONAL), Depends(_admitted), Depends(_workspace))
+# Dependencies of whole routers. Each is one function: FastAPI takes longer to follow dependencies than they take.
+ARM = (Depends(_arm),)
+REGIONAL = (Depends(_regional),)

@@ -26,7 +26,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-def _run(runs: Engine[Runs], request: Request) -> Document:
+async def _run(runs: Engine[Runs], request: Request) -> Document:
     return runs.get(request.path_params["run_id"], request.path_params.get("experiment"))
 
 

@@ -23,7 +23,7 @@ from airflow_azml.emulator.storage.blobs import BlobStore
 routes = router("/mlflow/v1.0" + WORKSPACE_PATH + "/api/2.0/mlflow-artifacts/artifacts", REGIONAL)
 
 
-def _where(request: Request, query: FoldedQuery) -> Address:
+async def _where(request: Request, query: FoldedQuery) -> Address:
     origin, _, rest = (request.path_params.get("path") or query.get("path", "")).partition("/")
     container, _, path = rest.partition("/")
     return artifacts.address(origin, container, path)

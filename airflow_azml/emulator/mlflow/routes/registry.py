@@ -160,12 +160,9 @@ def update_version(models: Engine[Models], container: Container, version: Versio
 
 
 @routes.delete(VERSIONS + "/delete")
-def delete_version(
-    models: Engine[Models], deployments: Engine[OnlineDeployments], version: Version
-) -> dict[str, Any]:
+def delete_version(models: Engine[Models], deployments: Engine[OnlineDeployments], version: Version) -> dict[str, Any]:
     """Delete Model Version; refused when a deployment uses it."""
-    name, number = version["name"], version["version"]
-    models.delete(name, number, deployments.using("models", name, number))
+    models.delete(version["name"], version["version"], partial(deployments.using, "models"))
     return {}
 
 

@@ -32,11 +32,11 @@ routes = router("/mlflow/v1.0" + WORKSPACE_PATH + "/api/2.0/mlflow", REGIONAL)
 PARENT, MODELS = "mlflow.parentRunId", "mlflow.log-model.history"
 
 
-def _asked(runs: Engine[Runs], query: FoldedQuery) -> Document:
+async def _asked(runs: Engine[Runs], query: FoldedQuery) -> Document:
     return runs.get(query.get("run_id") or query.get("run_uuid") or "")
 
 
-def _named(runs: Engine[Runs], body: JsonObject) -> Document:
+async def _named(runs: Engine[Runs], body: JsonObject) -> Document:
     return runs.get(pick_text(body, "run_id", default="") or pick_text(body, "run_uuid", default=""))
 
 

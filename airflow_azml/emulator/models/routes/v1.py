@@ -85,7 +85,7 @@ def list_models(models: Engine[Models], pager: Paged, query: FoldedQuery) -> dic
     return pager.page([bodies.render_v1(model) for model in found])
 
 
-def _known(models: Engine[Models], model_id: str) -> Document:
+async def _known(models: Engine[Models], model_id: str) -> Document:
     """Return the version that an id (`name:version`) names."""
     name, _, version = model_id.rpartition(":")
     model = models.find(name, version)

@@ -29,7 +29,7 @@ FIELDS = (
 routes = router("/history/v1.0" + WORKSPACE_PATH, REGIONAL)
 
 
-def _by_id(experiment_id: str, runs: Engine[Runs]) -> Document:
+async def _by_id(experiment_id: str, runs: Engine[Runs]) -> Document:
     return runs.experiment_by_id(experiment_id)
 
 

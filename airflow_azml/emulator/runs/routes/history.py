@@ -58,7 +58,7 @@ def scoped(path: str, *methods: str) -> Callable[[Callable[..., Any]], Callable[
     return register
 
 
-def _experiment(runs: Engine[Runs], request: Request) -> str | None:
+async def _experiment(runs: Engine[Runs], request: Request) -> str | None:
     """Return the name of the experiment in the path; None at workspace level."""
     if experiment_id := request.path_params.get("experiment_id"):
         return str(runs.experiment_by_id(experiment_id)["name"])
@@ -68,14 +68,14 @@ def _experiment(runs: Engine[Runs], request: Request) -> str | None:
 Experiment = Annotated[str | None, Depends(_experiment)]
 
 
-def _run(run_id: str, runs: Engine[Runs], experiment: Experiment) -> Document:
+async def _run(run_id: str, runs: Engine[Runs], experiment: Experiment) -> Document:
     return runs.get(run_id, experiment)
 
 
 Run = Annotated[Document, Depends(_run)]
 
 
-def _query(request: Request, body: JsonObject) -> history_query.Query:
+async def _query(request: Request, body: JsonObject) -> history_query.Query:
     """Read the query from the URL and, where there is one, from the body."""
     return history_query.read({**request.query_params, **body})
 

@@ -33,7 +33,7 @@ PAGE_SIZE = 500
 SPEC, SDK = "/{origin}/{container}", "/{origin}/{container}/{path:path}"
 
 
-def _where(request: Request, runs: Engine[Runs], query: FoldedQuery) -> Address:
+async def _where(request: Request, runs: Engine[Runs], query: FoldedQuery) -> Address:
     given = request.path_params
     path = given.get("path") or query.get("path")
     if "run_id" in given:

@@ -29,7 +29,7 @@ METADATA = blob_requests.METADATA
 PERMISSIONS = {"GET": "r", "HEAD": "r", "PUT": "wc", "DELETE": "d"}
 
 
-def _authorize(
+async def _authorize(
     request: Request, identity: Engine[IdentityProvider], account: str, container: str = "", name: str = ""
 ) -> None:
     query = dict(request.query_params)
@@ -47,7 +47,7 @@ def _authorize(
         raise Fault(401, "NoAuthenticationInformation", "Server failed to authenticate the request.")
 
 
-def _check(request: Request, name: str = "") -> None:
+async def _check(request: Request, name: str = "") -> None:
     if "\ufffd" in name:  # what the address has is no UTF-8: two such names would be one
         raise Fault(400, "InvalidUri", "The requested URI does not represent any resource on the server.")
     blob_requests.check(request.query_params, request.headers)
