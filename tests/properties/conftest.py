@@ -28,8 +28,8 @@ def site(tmp_path_factory):
 def populate(site: InProcess) -> None:
     """Make a run with an output and a metric, a model of it, a compute and an endpoint."""
 
-    def call(method, path, **options):
-        answer = site.http.request(method, path, headers=site.headers, **options)
+    def call(method, path, headers=(), **options):
+        answer = site.http.request(method, path, headers={**site.headers, **dict(headers)}, **options)
         assert answer.status_code in {200, 201}, answer.text
         return answer
 
@@ -37,7 +37,7 @@ def populate(site: InProcess) -> None:
     call("POST", history)
     call("PATCH", f"{history}/runs/{RUN}", json={"runId": RUN})
     output = f"/_blob/azuremllocal/{CONTAINER}/ExperimentRun/dcid.{RUN}/outputs/model.txt"
-    call("PUT", output, content=b"weights")
+    call("PUT", output, content=b"weights", headers={"x-ms-blob-type": "BlockBlob"})
     call("POST", f"/metric/v2.0{WORKSPACE}/runs/{RUN}/batch", json=BODIES["post_batch"][0])
     management = f"/modelmanagement/v1.0{WORKSPACE}"
     asset = call("POST", f"{management}/assets", json=BODIES["create_asset"][0]).json()["id"]
