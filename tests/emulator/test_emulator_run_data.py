@@ -185,7 +185,7 @@ SENT_BY_THE_SDK = json.loads(
     "environmentVariables": {"EXAMPLE_ENV_VAR": "EXAMPLE_VALUE"}, "python": {"userManagedDependencies": false,
     "interpreterPath": "python", "condaDependenciesFile": null, "baseCondaEnvironment": null, "condaDependencies":
     {"name": "project_environment", "dependencies": ["python=3.10.18", {"pip":
-    ["--find-links https://pypi.python.org/simple/index.html", "--extra-index-url https://pypi.python.org/simple",
+    ["--find-links https://packages.example/simple/index.html", "--extra-index-url https://packages.example/simple",
     "a"]}], "channels": ["anaconda", "conda-forge"]}}, "docker": {"enabled": false, "baseImage":
     "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20251002.v1", "baseDockerfile": null, "buildContext":
     null, "sharedVolumes": true, "shmSize": "2g", "arguments": [], "baseImageRegistry": {"address": null,
