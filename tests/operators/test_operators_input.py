@@ -285,6 +285,14 @@ def test_a_template_that_does_not_render_is_named_with_its_file(start, tmp_path,
     assert said in answer
 
 
+def test_an_expression_of_azure_ml_is_never_one_of_jinja(start, tmp_path):
+    """A job file of `az ml` is named as such: Jinja would only say that 'inputs' is undefined."""
+    (tmp_path / "job.yml").write_text("type: command\ncommand: python t.py ${{inputs.x}}\nenvironment: azureml:e:1\n")
+    assert "run_definition: this is a command job of Azure ML v2" in start(run_definition="job.yml")
+    said = start(run_definition={**DEFINITION, "nodeCount": "${{ inputs.nodes }}"})
+    assert "nodeCount '${{ inputs.nodes }}': must be a whole number" in said
+
+
 @pytest.mark.parametrize(
     ("definition", "said"),
     [

@@ -17,6 +17,7 @@ from airflow_azml.client.resources.endpoint import Endpoints, endpoint_page
 from airflow_azml.client.resources.environment import Environments
 from airflow_azml.client.resources.resource import Lines, Resource
 from airflow_azml.client.resources.value import Json, Value
+from airflow_azml.client.specs import az_ml
 from airflow_azml.client.specs.arguments import with_arguments
 from airflow_azml.client.specs.environment import EnvironmentSpec
 from airflow_azml.client.specs.environment import read as read_environment
@@ -91,6 +92,7 @@ class Deployments(Resource):
         :param environment: ``name:version``, an ARM id or a description, see :mod:`..specs.environment`.
         :param instance_type: VM size. A new deployment needs one: it costs money, so there is no default.
         """
+        az_ml.refuse(spec or {}, "spec", "the deployment's JSON as the REST API has it: properties, sku, tags")
         url = self._url(endpoint, name)
         capacity = None if instance_count is None else _capacity(instance_count)
         named = {

@@ -17,6 +17,7 @@ from airflow_azml.client.lifecycle import Observation
 from airflow_azml.client.names import check_deployment_name, check_endpoint_name
 from airflow_azml.client.resources.resource import Resource
 from airflow_azml.client.resources.value import Json, Value
+from airflow_azml.client.specs import az_ml
 from airflow_azml.client.specs.arguments import with_arguments
 from airflow_azml.client.transport.errors import AuthenticationError, InputError, ServiceError
 from airflow_azml.client.transport.longrunning import Operation
@@ -100,6 +101,7 @@ class Endpoints(Resource):
         :param auth_mode: how callers authenticate: Key, AMLToken or AADToken.
         :param tags: to add or change.
         """
+        az_ml.refuse(spec or {}, "spec", "the endpoint's JSON as the REST API has it: properties, identity, tags")
         url = self._url(name)
         named = {"auth_mode": ("properties.authMode", auth_mode), "tags": ("tags", tags)}
         wanted = with_texts(with_arguments(spec or {}, named))

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from airflow_azml.client.specs.environment import EnvironmentSpec
 
 _V2 = frozenset({"image", "conda_file", "condafile", "build"})
-_MADE_OF = ("python", "docker", "spark")
+_MADE_OF = ("python", "spark")
+_IMAGE = ("baseImage", "baseDockerfile", "buildContext")
 _VERSION_ID = re.compile(r"(?i)^/.*/environments/(?P<name>[^/]+)/versions/(?P<version>[^/]+)$")
 
 
@@ -75,7 +76,7 @@ def inline_files(environment: dict[str, Any], field: str, folders: Sequence[Path
 
 def only_named(environment: object) -> EnvironmentSpec | None:
     """Return which environment is meant when a definition does not say what it is made of."""
-    if not isinstance(environment, Mapping) or any(environment.get(name) for name in _MADE_OF):
+    if not isinstance(environment, Mapping) or _is_described(environment):
         return None
     field = "run_definition.configuration.environment"
     if (asset := environment.get("assetId")) is not None:
@@ -98,7 +99,8 @@ def written_out(environment: Mapping[str, Any], made_of: Mapping[str, Any], call
     :param called: the environment in words, for messages.
     """
     kept = {key: value for key, value in environment.items() if key not in {"name", "version", "assetId", *_MADE_OF}}
-    return {**kept, **definition(made_of, called)}
+    described = definition(made_of, called)
+    return {**kept, **described, "docker": {**_object(environment.get("docker")), **described["docker"]}}
 
 
 def found(name: object, field: str, folders: Sequence[Path]) -> Path:
@@ -109,6 +111,12 @@ def found(name: object, field: str, folders: Sequence[Path]) -> Path:
                 return path
     places = ", ".join(str(folder) for folder in folders)
     raise InputError(field, name, f"is no file in {places}")
+
+
+def _is_described(environment: Mapping[str, Any]) -> bool:
+    """Tell whether a definition says what the environment is made of; how its container is run says nothing of it."""
+    docker = _object(environment.get("docker"))
+    return any(environment.get(name) for name in _MADE_OF) or any(docker.get(name) for name in _IMAGE)
 
 
 def _object(value: object) -> dict[str, Any]:
