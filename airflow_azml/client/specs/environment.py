@@ -49,7 +49,7 @@ def read(value: object, field: str, *, name: str = "", load: Callable[[str, str]
     if not isinstance(value, Mapping):
         if found := full_id(value):
             return EnvironmentSpec(id=found)
-        return EnvironmentSpec(*name_and_version(value, field))
+        return EnvironmentSpec(*name_and_version(value, field, forms="name:version, an ARM id, or a dict"))
     members = {_SPELLING.get(str(key), str(key)): each for key, each in value.items() if key != "$schema"}
     called = check_asset_name(members.pop("name", name), f"{field}.name")
     version = members.pop("version", None)

@@ -15,15 +15,18 @@ def full_id(reference: object) -> str:
     return id_ if id_.startswith("/") else ""
 
 
-def name_and_version(reference: object, field: str, kind: str = "asset_name") -> tuple[str, str]:
+def name_and_version(
+    reference: object, field: str, kind: str = "asset_name", forms: str = "name:version or an ARM id"
+) -> tuple[str, str]:
     """Return what ``name:version`` names, or raise InputError.
 
     :param field: what the caller calls it, for messages.
     :param kind: the rule that the name follows, see :data:`airflow_azml.client.names.RULES`.
+    :param forms: in which a reference may be given here, for messages.
     """
     name, colon, version = (
         reference.removeprefix("azureml:").rpartition(":") if isinstance(reference, str) else [""] * 3
     )
     if not colon:
-        raise InputError(field, reference, "must be name:version or an ARM id")
+        raise InputError(field, reference, f"must be {forms}")
     return check(field, name, kind), check(field, version, "model_version")

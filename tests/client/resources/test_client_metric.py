@@ -46,7 +46,8 @@ def asked(mock, url):
     return [one for one in mock.request_history if one.url.startswith(url)]
 
 
-def test_a_result_waits_for_metrics_that_lag_behind_the_runs_end(client, requests_mock, ended):
+@pytest.mark.usefixtures("ended")
+def test_a_result_waits_for_metrics_that_lag_behind_the_runs_end(client, requests_mock):
     """They are read only after the service says that all have arrived; it names the address to ask."""
     requests_mock.get(INGEST, status_code=202, headers={"Location": LATER})
     requests_mock.get(LATER, [{"status_code": 202}, {"json": {}}])
@@ -55,7 +56,8 @@ def test_a_result_waits_for_metrics_that_lag_behind_the_runs_end(client, request
     assert len(asked(requests_mock, INGEST)) == 1
 
 
-def test_the_wait_for_metrics_is_bounded(client, requests_mock, monkeypatch, caplog, ended):
+@pytest.mark.usefixtures("ended")
+def test_the_wait_for_metrics_is_bounded(client, requests_mock, monkeypatch, caplog):
     """A service that never says so delays the end of the task a little, and the log says what that means."""
     monkeypatch.setattr(metric, "time", SimpleNamespace(monotonic=lambda: sum(client.slept)))
     requests_mock.get(INGEST, status_code=202)
@@ -64,8 +66,9 @@ def test_the_wait_for_metrics_is_bounded(client, requests_mock, monkeypatch, cap
     assert "run r1: its metrics may be incomplete, they are still being written" in caplog.text
 
 
+@pytest.mark.usefixtures("ended")
 @pytest.mark.parametrize("status", [403, 404, 501])
-def test_a_service_that_does_not_tell_when_metrics_have_arrived_is_read_at_once(client, requests_mock, ended, status):
+def test_a_service_that_does_not_tell_when_metrics_have_arrived_is_read_at_once(client, requests_mock, status):
     """Whatever it answers to that question, the metrics are in the result."""
     requests_mock.get(INGEST, status_code=status)
     assert client.result(RUN, COMPLETED)["metrics"] == {"acc": 0.9, "loss": 0.1}
@@ -93,19 +96,22 @@ def test_metrics_that_mlflow_does_not_know_are_read_one_by_one(client, requests_
     assert [one.json()["metricName"] for one in asked(requests_mock, FULL)] == ["old"]
 
 
-def test_a_result_without_metrics_asks_for_none(client, requests_mock, ended):
+@pytest.mark.usefixtures("ended")
+def test_a_result_without_metrics_asks_for_none(client, requests_mock):
     """`metrics=False`: the key is there, and nothing was read for it."""
     result = client.result(RUN, COMPLETED, metrics=False)
     assert (result["status"], result["metrics"]) == ("Completed", None)
     assert [asked(requests_mock, url) for url in (INGEST, LIST, LAST)] == [[], [], []]
 
 
-def test_a_result_has_the_metrics_that_were_named(client, requests_mock, ended):
+@pytest.mark.usefixtures("ended")
+def test_a_result_has_the_metrics_that_were_named(client):
     """One that the run did not log is None."""
     assert client.result(RUN, COMPLETED, metrics=["acc", "auc"])["metrics"] == {"acc": 0.9, "auc": None}
 
 
-def test_a_result_holds_no_more_values_than_an_xcom_may(client, requests_mock, monkeypatch, caplog, ended):
+@pytest.mark.usefixtures("ended")
+def test_a_result_holds_no_more_values_than_an_xcom_may(client, requests_mock, monkeypatch, caplog):
     """Of long lists the last values are in it, all lists together at most so many; the log says what is missing."""
     monkeypatch.setattr(run, "MOST_VALUES", 6)
     requests_mock.post(LIST, json=kinds(long="list", short="list"))

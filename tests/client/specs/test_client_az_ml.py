@@ -36,10 +36,10 @@ FILES = {
     ),
 }
 PLACES = {
-    "run_definition": lambda client, given: run_definition(given, "run_definition"),
+    "run_definition": lambda _, given: run_definition(given, "run_definition"),
     "endpoint": lambda client, given: client.endpoints.ensure("shop", given),
     "deployment": lambda client, given: client.deployments.ensure("shop", "blue", given),
-    "compute": lambda client, given: AmlComputeSpec.read(spec=given),
+    "compute": lambda _, given: AmlComputeSpec.read(spec=given),
 }
 
 
