@@ -1,10 +1,10 @@
-"""A request to a model. When it fails, the error shows what the model's containers have printed."""
+"""A request to a model. When it fails, the error shows what the model's containers have printed last."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.client.transport.errors import ModelError, ServiceError
+from airflow_azml.client.transport.errors import AzureMLError, ModelError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,12 @@ def score(client: AzureMLClient, endpoint: str, data: Any, *, deployment: str | 
 
 
 def _logs(client: AzureMLClient, endpoint: str, deployment: str | None) -> Iterator[str]:
-    shares = client.endpoints.get(endpoint).traffic
-    for name in [deployment] if deployment else [name for name in shares if shares[name]]:
+    """Yield the logs; what cannot be read must not hide why the request failed."""
+    try:
+        shares = {deployment: 100} if deployment else client.endpoints.get(endpoint).traffic
+    except AzureMLError as error:
+        yield f"(which deployments have answered is not known: {error})"
+        return
+    for name in (name for name, share in shares.items() if share):
         yield f"Log of deployment {name}:"
         yield from client.log(client.deployments.target(name, endpoint))

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SERVER_ERROR, _NOT_IMPLEMENTED, _THROTTLED, _FAILED_DEPENDENCY = 500, 501, 429, 424
+_PASSING = frozenset({408, 425, 429})
+"""Refusals of a container that a later request need not meet."""
+# https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints (HTTP status codes)
+_MODEL_STATUS, _MODEL_REASON = "ms-azureml-model-error-statuscode", "ms-azureml-model-error-reason"
 _BY_STATUS: dict[int, type[AzureMLError]] = {
     400: InvalidRequestError,
     401: AuthenticationError,
@@ -90,11 +94,10 @@ def error_from(*, operation: str, status: int, headers: Mapping[str, str], body:
     """
     reason = Reason.of(body)
     code = reason.code or headers.get("x-ms-error-code", "")
-    message = reason.message or headers.get("ms-azureml-model-error-reason", "")
+    message = reason.message or headers.get(_MODEL_REASON, "")
     kind, permanent, remedy = _read(status, code, reason)
-    if status == _FAILED_DEPENDENCY and (answered := headers.get("ms-azureml-model-error-statuscode", "")).isdigit():
-        message = f"the model answered {answered}: {message}"
-        kind, permanent = ModelError, int(answered) < _SERVER_ERROR
+    if status == _FAILED_DEPENDENCY:
+        kind, permanent, message = _of_model(headers, message)
     return kind(
         message,
         operation=operation,
@@ -141,6 +144,19 @@ def _read(status: int, code: str, reason: Reason) -> tuple[type[AzureMLError], b
     if kind is InvalidRequestError and cause in {Cause.TRANSIENT, Cause.THROTTLED}:
         return (ThrottledError if cause is Cause.THROTTLED else ServiceError), False, None
     return kind, True if status == _NOT_IMPLEMENTED else None, None
+
+
+def _of_model(headers: Mapping[str, str], message: str) -> tuple[type[AzureMLError], bool, str]:
+    """Return the class, the permanence and the message of a 424: its headers say what the model's container answered.
+
+    A container that is late or overloaded may answer the next time; any other refusal stays one. Without a header
+    nobody knows, so that another try may help.
+    """
+    answered = headers.get(_MODEL_STATUS, "")
+    if not answered.isdigit():
+        return (ModelError if headers.get(_MODEL_REASON) else ServiceError), False, message
+    refused = int(answered) < _SERVER_ERROR and int(answered) not in _PASSING
+    return ModelError, refused, f"the model answered {answered}: {message}"
 
 
 def _wait(status: int, headers: Mapping[str, str], message: str) -> float | None:

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_azml.client.transport import errors
 from airflow_azml.client.transport.answers import error_from
+from airflow_azml.client.transport.causes import Cause
 from airflow_azml.client.transport.errors import InputError
 from airflow_azml.client.transport.redact import excerpt, redact, signatures_of
 
@@ -198,13 +199,26 @@ def test_the_remedy_is_a_sentence_of_its_own(message, said):
     assert str(errors.ConflictError(message)) == message
 
 
-@pytest.mark.parametrize(("answered", "permanent"), [("400", True), ("405", True), ("500", False), ("502", False)])
+@pytest.mark.parametrize(
+    ("answered", "permanent"),
+    [("400", True), ("405", True), ("408", False), ("429", False), ("500", False), ("502", False)],
+)
 def test_a_header_tells_what_the_model_answered(answered, permanent):
     """A 424 is the model's error: what it refused stays refused, what it failed at may be tried again."""
     headers = {"ms-azureml-model-error-statuscode": answered, "ms-azureml-model-error-reason": "model_error"}
     error = error_from(operation="score", status=424, headers=headers, body='{"message": "no"}')
     assert (type(error), error.permanent) == (errors.ModelError, permanent)
     assert error.message == f"the model answered {answered}: no"
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [({}, errors.ServiceError), ({"ms-azureml-model-error-reason": "model_error"}, errors.ModelError)],
+)
+def test_a_424_that_does_not_tell_what_the_model_answered_may_be_tried_again(headers, kind):
+    """It is not the request that was wrong, as with other answers from 400 to 499."""
+    error = error_from(operation="score", status=424, headers=headers, body='{"message": "no"}')
+    assert (type(error), error.permanent, error.cause) == (kind, False, Cause.TRANSIENT)
 
 
 def test_headers_help_where_the_body_is_silent():
