@@ -1,10 +1,8 @@
 """Write the table of published operations that the emulator does not have into docs/emulator-fidelity.md.
 
-It compares the emulator's routes with the OpenAPI files that Microsoft published, which are not in this repository:
+It compares the emulator's routes with the operations that Microsoft published, which tools/published.py keeps:
 
-    python tools/not_offered.py FOLDER [--check]
-
-FOLDER is the folder `specification` of Azure/azure-rest-api-specs, or one that is laid out like it.
+    python tools/not_offered.py [--check]
 """
 
 from __future__ import annotations
@@ -21,7 +19,9 @@ from airflow_azml.emulator.host.route_table import ROUTERS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = Path(__file__).parents[1] / "docs" / "emulator-fidelity.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "emulator-fidelity.md"
+PUBLISHED = ROOT / "tests" / "specs" / "published" / "machinelearningservices"
 BEGIN, END = "<!-- made by tools/not_offered.py -->\n", "<!-- end -->\n"
 PROVIDER = "Microsoft.MachineLearningServices"
 FILES = (
@@ -37,13 +37,12 @@ WORKSPACE = re.compile(
 ROUTES = [(route.methods, route.path_regex) for router in ROUTERS for route in router.routes]
 
 
-def published(folder: Path) -> Iterator[tuple[str, str, str]]:
+def published() -> Iterator[tuple[str, str, str]]:
     """Yield method, path and id of every published operation, once."""
     seen = set()
     for pattern in FILES:
-        for file in sorted((folder / "machinelearningservices").glob(pattern.format(provider=PROVIDER))):
-            document = json.loads(file.read_text())
-            for path, operations in {**document["paths"], **document.get("x-ms-paths", {})}.items():
+        for file in sorted(PUBLISHED.glob(pattern.format(provider=PROVIDER))):
+            for path, operations in json.loads(file.read_text())["paths"].items():
                 address = path.partition("?")[0]
                 for verb in VERBS:
                     key = (verb, re.sub(r"\{\w+\}", "{}", address).casefold())
@@ -71,11 +70,11 @@ def short(path: str) -> str:
     return WORKSPACE.sub("/...", path).strip("/")
 
 
-def rows(folder: Path) -> list[str]:
+def rows() -> list[str]:
     """Return the rows of the table: a collection without any route is one request, else each request is named."""
     missing: dict[str, list[tuple[str, str, str]]] = {}
     partly = set()
-    for verb, path, name in published(folder):
+    for verb, path, name in published():
         if has_route(verb, path):
             partly.add(collection_of(path))
         else:
@@ -102,14 +101,13 @@ def _requests(operations: list[tuple[str, str, str]]) -> str:
 def main() -> int:
     """Write the table, or tell whether it is as it would be written."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 when the table is not the same"
     )
     options = parser.parse_args()
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
-    table = "\n".join(["| Requests | Operations |", "|-|-|", *rows(options.folder)])
+    table = "\n".join(["| Requests | Operations |", "|-|-|", *rows()])
     new = f"{before}{BEGIN}{table}\n{END}{rest.partition(END)[2]}"
     if options.check:
         return int(new != page)

@@ -1,13 +1,15 @@
 """What client and emulator say to each other, judged by the OpenAPI files that Microsoft published.
 
 The files are those of the 2019-09-30 data plane and of Resource Manager's 2019-11-01 (2021-07-01 for what is newer).
-They are not part of this repository; without them these tests are skipped.
+The folder `published` has their facts without their text (tools/published.py).
 """
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,8 +22,8 @@ from in_process import Exchange, running
 from openapi import Operation, Specification, argument_error, arguments
 from specs_conversation import Conversation
 
-CLIENT = Path(__file__).parents[2] / "airflow_azml" / "client"
-SPECS = Path(__file__).parents[3] / "shared" / "azure" / "specs"
+ROOT = Path(__file__).parents[2]
+SPECS, WHOLE = Path(__file__).parent / "published", ROOT.parent / "shared" / "azure" / "specs"
 ML = SPECS / "machinelearningservices"
 PROVIDER = "Microsoft.MachineLearningServices"
 FILES = {
@@ -31,10 +33,6 @@ FILES = {
     "2021-07-01": [ML / "resource-manager" / PROVIDER / "stable" / "2021-07-01" / "machineLearningServices.json"],
     "2021-04-01": [SPECS / "resources/resource-manager/Microsoft.Resources/stable/2019-10-01/resources.json"],
 }  # fmt: skip
-pytestmark = pytest.mark.skipif(
-    not SPECS.is_dir(), reason=f"the published OpenAPI files are not on this machine (expected in {SPECS})"
-)
-
 
 # Where the published files say nothing: pattern of method, path and api-version, and what the request is.
 UNPUBLISHED = {
@@ -252,7 +250,7 @@ def test_every_request_is_published_or_known_not_to_be(conversation):
 
 def test_every_operation_of_the_client_was_sent(conversation):
     """By the names that stand in its source: what the client learns later is judged here as well."""
-    source = "".join(path.read_text() for path in CLIENT.glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "airflow_azml" / "client").glob("*.py"))
     named = set(re.findall(r'operation="([^"]+)"', source)) - NOT_RESOURCES
     verbs = {f"{verb} compute" for verb in ("start", "stop", "restart")}
     assert sorted((named | verbs) - conversation.operations) == []
@@ -276,3 +274,10 @@ def test_every_published_route_of_the_emulator_was_answered(conversation):
 def shape(template: str) -> str:
     """A path without the names of its parameters, which the files and the emulator choose differently."""
     return re.sub(r"\{[^}]+\}", "{}", template).casefold()
+
+
+@pytest.mark.skipif(not WHOLE.is_dir(), reason=f"the published OpenAPI files are not on this machine ({WHOLE})")
+def test_the_facts_are_those_of_the_published_files():
+    """What stands in `published` is what the tool makes of the files."""
+    command = [sys.executable, str(ROOT / "tools" / "published.py"), str(WHOLE), "--check"]
+    assert subprocess.run(command, check=False, timeout=120).returncode == 0
