@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperatorLink
+from airflow.sdk.execution_time.xcom import XCom
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -36,8 +37,6 @@ class AzureMLStudioLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
         """Return the URL that was published, empty when the task came to nothing before."""
-        from airflow.providers.common.compat.sdk import XCom  # noqa: PLC0415 - costs nothing at parse time
-
         url: Any = XCom.get_value(ti_key=ti_key, key=self.key)
         return str(url or "")
 

@@ -1,4 +1,4 @@
-"""What every operator declares, and how its run time begins: one import in `execute`, none when a DAG is parsed.
+"""What every operator declares, and how its run time begins (see `airflow_azml.entry`).
 
 An operator that only acts declares `act`; one that starts something declares `submit`. Both get a `runtime.Task`.
 """
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from airflow_azml.entry import enters
 from airflow_azml.links.azureml import STUDIO_LINKS
 from airflow_azml.parameters import UI_COLOR, Seconds, Templates, flag, limit, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
     from airflow.sdk import Context
 
@@ -44,11 +46,11 @@ class AzureMLBaseOperator(Templates, BaseOperator):
         """Do what the operator is for and return its result."""
         raise NotImplementedError
 
-    def execute(self, context: Context) -> Result:
+    @enters
+    def execute(self, process: ModuleType, context: Context) -> Result:
         """Do it; the result goes to XCom as plain JSON."""
-        from airflow_azml.runtime import process  # noqa: PLC0415 - a task's run time is one import; parsing a DAG must not pay for it
-
-        return process.act(self, context)
+        result: Result = process.act(self, context)
+        return result
 
     def on_kill(self) -> None:
         """Cancel what was started, be it only just being started: Airflow is killing the task."""
@@ -97,14 +99,14 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         """Start it, or adopt what an earlier try of this very task has started; return what to wait for."""
         raise NotImplementedError
 
-    def execute(self, context: Context) -> Result:
+    @enters
+    def execute(self, process: ModuleType, context: Context) -> Result:
         """Submit, then wait, defer, or leave it at that."""
-        from airflow_azml.runtime import process  # noqa: PLC0415 - likewise
+        result: Result = process.execute(self, context)
+        return result
 
-        return process.execute(self, context)
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Result:
+    @enters
+    def execute_complete(self, process: ModuleType, context: Context, event: dict[str, Any]) -> Result:
         """Go on after the triggerer has waited."""
-        from airflow_azml.runtime import process  # noqa: PLC0415 - likewise
-
-        return process.complete(self, context, event)
+        result: Result = process.complete(self, context, event)
+        return result

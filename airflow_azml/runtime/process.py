@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, PokeReturnValue
 
 Result = dict[str, Any]
+EXPECTED = report.EXPECTED
 
 
 def act(operator: Any, context: Context) -> Result:

@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Result = dict[str, Any]
 log = logging.getLogger(__name__)
+EXPECTED = (AzureMLError, TimeoutError, AirflowException)
+"""Errors whose messages say all that a person needs."""
 
 
 def guarded(work: Callable[[], T]) -> T:
     """Do a task's work. An error that no retry can mend fails the task at once; Airflow retries the others.
 
-    An expected error says all that a person needs, so it is raised again without our frames and without a chain:
-    Airflow would show each of its links with a traceback. For callbacks the original is the `__context__`.
+    An expected error says all that a person needs, so it is raised again without a chain: Airflow would show each of
+    its links with a traceback. For callbacks the original is the `__context__`.
     """
     try:
         return work()
     except (AzureMLError, TimeoutError) as error:
-        raised: Exception = error.with_traceback(None)
+        raised: Exception = error
         if isinstance(error, AzureMLError) and error.permanent:
             raised = AirflowFailException(str(error))
             raised.__context__ = error

@@ -1,4 +1,4 @@
-"""What every sensor declares, and how its run time begins: one import when it runs, none when a DAG is parsed.
+"""What every sensor declares, and how its run time begins (see `airflow_azml.entry`).
 
 A sensor declares `target`, what it waits for. It only watches: what it waits for goes on when the sensor is killed or
 times out, unless it says otherwise.
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
 
+from airflow_azml.entry import enters
 from airflow_azml.links.azureml import STUDIO_LINKS
 from airflow_azml.parameters import UI_COLOR, Seconds, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
     from airflow.sdk import Context, PokeReturnValue
 
@@ -67,23 +69,21 @@ class AzureMLBaseSensor(Templates, BaseSensorOperator):
         """Return what the result of this kind takes, such as which metrics of a run are wanted."""
         return {}
 
-    def execute(self, context: Context) -> Any:
+    @enters
+    def execute(self, process: ModuleType, context: Context) -> Any:
         """Wait in the triggerer, or in the way that the sensor's mode says."""
-        from airflow_azml.runtime import process  # noqa: PLC0415 - a task's run time is one import; parsing a DAG must not pay for it
-
         return process.sense(self, context, lambda: super(AzureMLBaseSensor, self).execute(context))
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+    @enters
+    def execute_complete(self, process: ModuleType, context: Context, event: dict[str, Any]) -> Any:
         """Go on after the triggerer has waited."""
-        from airflow_azml.runtime import process  # noqa: PLC0415 - likewise
-
         return process.complete_sensor(self, context, event)
 
-    def poke(self, context: Context) -> PokeReturnValue:
+    @enters
+    def poke(self, process: ModuleType, context: Context) -> PokeReturnValue:
         """Look once; a deferrable sensor then waits in the triggerer."""
-        from airflow_azml.runtime import process  # noqa: PLC0415 - likewise
-
-        return process.poke(self, context)
+        found: PokeReturnValue = process.poke(self, context)
+        return found
 
     def on_kill(self) -> None:
         """Cancel the run, if that is wanted: Airflow is killing the task, or its time is over."""

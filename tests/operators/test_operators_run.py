@@ -144,11 +144,7 @@ def test_a_traceback_that_was_streamed_is_not_repeated(airflow, start, project, 
     assert said.count("ValueError: the data has no rows") == 1
     assert [one.message for one in caplog.records].count("ValueError: the data has no rows") == 1
     frames = [frame.filename for frame in traceback.extract_tb(outcome.error.__traceback__)]
-    assert [name.rpartition("/")[2] for name in frames if "airflow_azml" in name] == [
-        "base.py",
-        "process.py",
-        "report.py",
-    ]
+    assert [name for name in frames if "airflow_azml" in name] == []
     assert outcome.error.__cause__ is None
 
 
