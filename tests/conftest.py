@@ -17,6 +17,8 @@ from emulator_process import EmulatorProcess, wait_until
 _HOME = os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] = "0"  # no worker here: triggers need not wait for one to settle
+# Deployments of all emulators and test runs share the environments: building one takes longer than most tests.
+os.environ["AZUREML_EMULATOR_ENVIRONMENTS"] = str(Path(__file__).parents[1] / ".cache" / "environments")
 WAITING = {"operators", "sensors", "triggers"}  # for runs of the emulator
 MEASURING = "COVERAGE_PROCESS_CONFIG"  # lets coverage begin in a new Python process
 _set_aside: dict[str, str] = {}

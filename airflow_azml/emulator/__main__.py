@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, default=Path(".azureml-emulator"), help="folder of its state (default: %(default)s)"
     )
     parser.add_argument(
+        "--environments", type=Path, metavar="DIR", default=os.environ.get("AZUREML_EMULATOR_ENVIRONMENTS"),
+        help="folder of the Python environments that it builds; several emulators can share it (default: in the folder"
+        " of its state)",
+    )  # fmt: skip
+    parser.add_argument(
         "--secret", type=_secret, default=os.environ.get("AZUREML_EMULATOR_SECRET", ""),
         help="client secret to sign in with (default: one that is made for the folder); prefer the variable"
         " AZUREML_EMULATOR_SECRET, because others on this machine can read a command line",
@@ -72,7 +77,9 @@ def _serve(options: argparse.Namespace) -> None:
         known = KnownHosts.of_server(options.host, options.allow_host, trust_forwarded=options.trust_forwarded)
         local_url = f"http://{address_of(options.host)}:{options.port}"
         sdk_url = f"https://{INSIDE}:{options.tls_port}" if tls else ""
-        emulator = Emulator(options.data, PACES[options.speed], local_url, options.secret, sdk_url)
+        emulator = Emulator(
+            options.data, PACES[options.speed], local_url, options.secret, sdk_url, options.environments
+        )
         emulator.throttle.limit(PUBLISHED if options.throttle else {})
         serve(emulator, known, requests, plain, tls or None, partial(print, line, flush=True))
 

@@ -32,10 +32,13 @@ class AzureMLEmulator:
     """An Azure ML on this machine, with ports of its own, that lives as long as the `with` block.
 
     :param folder: for its state (`data`) and its log (`emulator.log`); made when absent.
+    :param environments: for the Python environments that it builds, to be shared with other emulators; in its state
+        by default.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, environments: Path | None = None) -> None:
         self.folder = folder
+        self.environments = environments
         self.port, self.tls_port = _free_ports(2)
         self.connection = ""
         self._process: subprocess.Popen[str] | None = None
@@ -61,6 +64,7 @@ class AzureMLEmulator:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "airflow_azml.emulator", "--data", str(self.folder / "data")]
         command += ["--port", str(self.port), "--tls-port", str(self.tls_port)]
+        command += ["--environments", str(self.environments)] if self.environments else []
         with self._log.open("a") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603 - our own program
         # The first line is the connection as a shell takes it: NAME='{...}'.

@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def azureml_emulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureMLEmulator]:
-    """Keep one emulator for the whole session: starting it takes a few seconds."""
+def azureml_emulator_process(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[AzureMLEmulator]:
+    """Keep one emulator for the whole session: starting it takes a few seconds.
+
+    The Python environments that it builds stay in pytest's cache folder for the next session.
+    """
     from airflow_azml.testing.emulator import AzureMLEmulator  # noqa: PLC0415 - see above
 
-    with AzureMLEmulator(tmp_path_factory.mktemp("azureml-emulator")) as emulator:
+    cache = getattr(pytestconfig, "cache", None)  # absent with `-p no:cacheprovider`
+    environments = cache.mkdir("azureml-environments") if cache else None
+    with AzureMLEmulator(tmp_path_factory.mktemp("azureml-emulator"), environments=environments) as emulator:
         yield emulator
 
 

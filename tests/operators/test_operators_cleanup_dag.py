@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
-from airflow_azml.client.specs.registration import Registration
 from airflow_azml.hooks.azureml import AzureMLHook
 
 FILE = Path(__file__).parents[2] / "dags" / "azureml_cleanup.py"
@@ -66,8 +65,7 @@ def test_versions_are_only_shown_by_default_too(chosen, tmp_path, caplog):
     caplog.set_level("INFO")
     (tmp_path / "model.txt").write_text("3")
     for key in ("1", "2", "3"):
-        registration = Registration(name="old", key=key)
-        AzureMLHook().client.models.register_local(tmp_path / "model.txt", registration)
+        AzureMLHook().client.models.register_local(tmp_path / "model.txt", name="old", key=key)
     expected = [{"model_name": "old", "model_version": "1"}]
     assert chosen("old_versions", models=["old"], keep_versions=2) == []
     assert f"would delete: {expected}" in caplog.text

@@ -20,6 +20,7 @@ BEHAVIOUR = {
     *("cancel_on_kill", "run_timeout"),
     *("max_files", "max_bytes"),
     *("queue_timeout", "request_timeout", "stream_logs", "end_from_trigger"),
+    "metrics",  # names or a flag
     "all_versions",  # a template renders to text, and the text "False" is true
 }
 

@@ -86,7 +86,7 @@ def test_killing_one_airflows_task_leaves_the_others_run(another, start, project
     killed = start(prod, fields, execution_timeout=timedelta(seconds=4))
     assert isinstance(killed.error, AirflowTaskTimeout)
     start(prod, fields, wait_for_completion=False, try_number=2, max_tries=1)
-    assert not of(left).terminal
+    assert not of(left).phase.terminal
 
 
 def test_the_nonce_is_stored_before_anything_is_submitted_and_never_expires(another, start, project, emulator):
@@ -151,18 +151,18 @@ def test_a_run_whose_tags_disagree_is_refused(another, start, project, tag):
     whose = f"DAG 'bank', dag run '{DAG_RUN}', task 'task', map index '-1', namespace 'prod'"
     assert f"belongs to {whose}" in str(outcome.error)
     assert [run.id for run in AzureMLHook().client.runs.list(fields["experiment_name"])] == [run_id]
-    assert not of(run_id).terminal
+    assert not of(run_id).phase.terminal
 
 
-def test_a_former_run_whose_tags_disagree_is_not_cancelled(another, start, project, tag, caplog):
+def test_a_former_run_whose_tags_disagree_is_not_cancelled(another, start, project, tag, capsys):
     """The cleared task starts its own run and says why it has left the other."""
     fields, airflow = {**project(SLEEPS), "wait_for_completion": False}, another()
     left = start(airflow, fields).result["run_id"]
     tag(left, airflow_task_id="other")
     now = start(airflow, fields, try_number=2, max_tries=1).result["run_id"]
     assert now != left
-    assert not of(left).terminal
-    assert f"run {left} has the id that this task uses" in caplog.text
+    assert not of(left).phase.terminal
+    assert f"run {left} has the id that this task uses" in capsys.readouterr().out
 
 
 def test_a_foreign_run_that_appears_while_we_submit_is_not_cancelled(another, start, project, tag, monkeypatch):
@@ -177,11 +177,11 @@ def test_a_foreign_run_that_appears_while_we_submit_is_not_cancelled(another, st
     monkeypatch.setattr(Runs, "start", start_and_lose)
     assert isinstance(start(airflow, fields).error, KeyboardInterrupt)
     (run,) = AzureMLHook().client.runs.list(fields["experiment_name"])
-    assert not run.terminal
+    assert not run.phase.terminal
 
 
 def test_a_run_that_could_not_be_tagged_goes_on_and_is_tagged_by_the_next_try(
-    another, start, project, emulator, caplog
+    another, start, project, emulator, capsys
 ):
     """The task does not fail for its tags; an untagged run under our id is ours."""
     fields, airflow = project(SLEEPS), another()
@@ -189,7 +189,7 @@ def test_a_run_that_could_not_be_tagged_goes_on_and_is_tagged_by_the_next_try(
     emulator.control("POST", "faults", json=fault).raise_for_status()
     fields["wait_for_completion"] = False
     run_id = start(airflow, fields, retries=1).result["run_id"]
-    assert "could not be tagged" in caplog.text
+    assert "could not be tagged" in capsys.readouterr().out
     assert of(run_id).tags == {}
     assert start(airflow, fields, try_number=2, retries=1).result["run_id"] == run_id
     assert of(run_id).tags["airflow_task_id"] == "task"

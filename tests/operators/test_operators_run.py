@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from emulator_process import wait_until
 
 from airflow_azml.client.azureml import AzureMLClient
+from airflow_azml.client.resources.run import Runs
 from airflow_azml.client.transport.errors import OperationFailedError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
 from airflow_azml.runtime.kill import KEY
@@ -237,12 +238,12 @@ def test_a_task_that_is_killed_before_it_submits_starts_nothing(start, project, 
     """It has five seconds, which may be over before anybody could cancel what it starts in them."""
     fields = project(SLEEPS)
 
-    def look(client, target):
+    def find(runs, *names):
         os.kill(os.getpid(), signal.SIGTERM)
-        return real(client, target)
+        return real(runs, *names)
 
-    real = AzureMLClient.look
-    monkeypatch.setattr(AzureMLClient, "look", look)
+    real = Runs.find
+    monkeypatch.setattr(Runs, "find", find)
     outcome = start(fields)
     every = emulator.control("GET", "runs").json()["value"]
     assert [run for run in every if run["experimentName"] == fields["experiment_name"]] == []

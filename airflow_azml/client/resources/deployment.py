@@ -23,7 +23,7 @@ from airflow_azml.client.specs.environment import EnvironmentSpec
 from airflow_azml.client.specs.environment import read as read_environment
 from airflow_azml.client.specs.references import full_id, name_and_version
 from airflow_azml.client.transport.errors import InputError
-from airflow_azml.client.values import whole_number, with_texts
+from airflow_azml.client.values import texts, whole_number, with_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,14 +94,15 @@ class Deployments(Resource):
         """
         az_ml.refuse(spec or {}, "spec", "the deployment's JSON as the REST API has it: properties, sku, tags")
         url = self._url(endpoint, name)
-        capacity = None if instance_count is None else _capacity(instance_count)
+        variables = None if environment_variables is None else texts("environment_variables", environment_variables)
+        count = None if instance_count is None else _machines(instance_count)
         named = {
             "model": ("properties.model", model and self._model_id(model)),
             "instance_type": ("properties.instanceType", instance_type),
-            "instance_count": ("sku", capacity),
-            "environment_variables": ("properties.environmentVariables", environment_variables),
+            "instance_count": ("sku.capacity", count),
+            "environment_variables": ("properties.environmentVariables", variables),
         }
-        wanted = with_texts(with_arguments(spec or {}, named))
+        wanted = with_arguments(with_texts(spec or {}), named)
         described = None if environment is None else read_environment(environment, "environment", name=name)
         if code:
             project_files(code, entry_script=scoring_script)
@@ -112,7 +113,7 @@ class Deployments(Resource):
             rule = f"is required: deployment {name} does not exist yet, and machines cost money"
             raise InputError("instance_type", rule=rule)
         wanted["properties"] = {**properties, **self._parts(code, scoring_script, described)}
-        new = {"sku": _capacity(1), "properties": {"endpointComputeType": "Managed"}}
+        new = {"sku": {"name": "Default", "capacity": 1}, "properties": {"endpointComputeType": "Managed"}}
         return self.apply(self.target(name, endpoint), url, there, wanted, new=new, fixed=_FIXED)
 
     def get(self, endpoint: str, name: str) -> Deployment:
@@ -131,7 +132,7 @@ class Deployments(Resource):
     def scale(self, endpoint: str, name: str, instance_count: int) -> Target:
         """Give a deployment another number of machines; the rest of it stays as it is."""
         url = self._url(endpoint, name)
-        wanted = {"sku": _capacity(instance_count)}
+        wanted = {"sku": {"capacity": _machines(instance_count)}}
         return self.apply(self.target(name, endpoint), url, self.read(url), wanted, new={}, fixed=_FIXED)
 
     def logs(self, endpoint: str, name: str, tail: int = 100, container: Container = "InferenceServer") -> str:
@@ -187,5 +188,5 @@ class Deployments(Resource):
         return self.arm("onlineEndpoints", check_endpoint_name(endpoint), "deployments", check_deployment_name(name))
 
 
-def _capacity(machines: object) -> dict[str, Any]:
-    return {"name": "Default", "capacity": whole_number("instance_count", machines, at_least=1)}
+def _machines(count: object) -> int:
+    return whole_number("instance_count", count, at_least=1)

@@ -29,4 +29,7 @@ def name_and_version(
     )
     if not colon:
         raise InputError(field, reference, f"must be {forms}")
-    return check(field, name, kind), check(field, version, "model_version")
+    try:
+        return check(field, name, kind), check(field, version, "model_version")
+    except InputError as error:
+        raise InputError(field, reference, f"must be {forms}: {error.value!r} {error.rule}") from None

@@ -47,10 +47,17 @@ class Emulator:
     :param local_url: where processes of this machine reach the emulator over plain HTTP.
     :param sdk_url: where Microsoft's SDKs in a run reach it over HTTPS, by a name; the same when absent.
     :param client_secret: what its application signs in with; by default the one that is kept with its state.
+    :param environments: folder of the Python environments that it builds; by default in `data`.
     """
 
     def __init__(
-        self, data: Path, pace: facts.Pace, local_url: str, client_secret: str = "", sdk_url: str = ""
+        self,
+        data: Path,
+        pace: facts.Pace,
+        local_url: str,
+        client_secret: str = "",
+        sdk_url: str = "",
+        environments: Path | None = None,
     ) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.data = data.resolve()
@@ -64,7 +71,7 @@ class Emulator:
         self.operations = Operations(self.store)
         self.blobs = BlobStore(self.data / "blobs", self.store)
         self.blocks = Blocks(self.blobs)
-        self.environments = VenvCache(self.data / "environments")
+        self.environments = VenvCache((environments or self.data / "environments").resolve())
         self.computes = Computes(self.store, self.operations, pace)
         self.code_versions = Codes(self.store)
         self.environment_versions = Environments(self.store)

@@ -5,6 +5,7 @@ They are virtual environments, with packages of PyPI, or those that an installed
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -13,16 +14,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
-from collections import defaultdict
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from airflow_azml.emulator.process import conda
 from airflow_azml.emulator.process.conda import EnvironmentBuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from airflow_azml.emulator.process.conda import Requirements
@@ -33,12 +34,11 @@ LAST_LINES = 20  # of the installer's output, quoted in the error
 class VenvCache:
     """The environments, one for each set of packages.
 
-    :param root: folder that holds them.
+    :param root: folder that holds them. Several emulators of this machine can share it.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._builders: set[subprocess.Popen[str]] = set()
         self._stopping = False
         self._guard = threading.Lock()
@@ -54,13 +54,13 @@ class VenvCache:
         packages = sorted({package.strip() for package in wanted.packages if package.strip()})
         known_by = [sys.version, sys.executable, wanted.conda, *packages]
         name = hashlib.sha256("\n".join(known_by).encode()).hexdigest()[:16]
-        with self._guard:
-            lock = self._locks[name]
-        with lock:
-            link = self._root / name
-            if not (link / "bin" / "python").exists():
-                self._build(link, packages, wanted.conda, log)
-            return link / "bin" / "python"
+        link = self._root / name
+        python = link / "bin" / "python"
+        if not python.exists():
+            with self._alone(link):
+                if not python.exists():
+                    self._build(link, packages, wanted.conda, log)
+        return python
 
     def stop(self) -> None:
         """End the builders that are at work; whoever waits for one gets an EnvironmentBuildError."""
@@ -69,6 +69,26 @@ class VenvCache:
             for builder in self._builders:
                 with suppress(ProcessLookupError):
                     os.killpg(builder.pid, signal.SIGKILL)
+
+    @contextmanager
+    def _alone(self, link: Path) -> Iterator[None]:
+        """Let nobody else build this environment meanwhile, neither a thread nor another emulator.
+
+        The lock belongs to the open file: it ends with the process, however that ends.
+        """
+        with link.with_suffix(".lock").open("w") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    self._refuse_when_stopping()
+                    time.sleep(0.1)
+            yield
+
+    def _refuse_when_stopping(self) -> None:
+        if self._stopping:
+            raise EnvironmentBuildError("The emulator is stopping.")
 
     def _build(self, link: Path, packages: list[str], specification: str, log: Callable[[str], None]) -> None:
         """Build under a name that nobody else uses, then publish it: a killed builder leaves nothing half done."""
@@ -104,8 +124,7 @@ class VenvCache:
 
     def _started(self, command: list[str]) -> subprocess.Popen[str]:
         with self._guard:
-            if self._stopping:
-                raise EnvironmentBuildError("The emulator is stopping.")
+            self._refuse_when_stopping()
             builder = subprocess.Popen(  # noqa: S603 - our own commands; the packages are the user's
                 command,
                 stdin=subprocess.DEVNULL,
