@@ -235,7 +235,7 @@ def test_operations_that_ended_long_ago_are_swept(store):
 # The heartbeat.
 
 
-def test_one_item_that_fails_freezes_no_other_and_is_logged_once(caplog):
+def test_one_item_that_fails_freezes_no_other_and_is_logged_once(store, caplog):
     """Each beat reaches every item; the failure is logged when it comes up, again when it changes, not in between."""
     reached, reason = [], ["first"]
 
@@ -244,7 +244,7 @@ def test_one_item_that_fails_freezes_no_other_and_is_logged_once(caplog):
         if item == "bad":
             raise KeyError(reason[0])
 
-    ticker = Ticker(1, lambda: [(item, lambda item=item: step(item)) for item in ("bad", "good")], "engine")
+    ticker = Ticker(store, 1, lambda: [(item, lambda item=item: step(item)) for item in ("bad", "good")], "engine")
     for _ in range(3):
         ticker.beat()
     reason[0] = "second"

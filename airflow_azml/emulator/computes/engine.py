@@ -39,8 +39,9 @@ class Computes:
 
     def __init__(self, store: Store, operations: Operations, pace: Pace) -> None:
         self._store, self._operations, self._pace = store, operations, pace
-        self._demand = Demand()
-        self._ticker = Ticker(pace.tick, self._steps, "computes")
+        self._ticker = Ticker(store, pace.tick, self._steps, "computes")
+        self._demand = Demand(self._ticker.wake)
+        pace.watchers.append(self._ticker.wake)
         self.on_removed: list[Callable[[str], None]] = []
         """Called with a compute's name when its nodes go for good or are restarted; may be called twice."""
 
@@ -191,13 +192,19 @@ class Computes:
 
     def _steps(self) -> Steps:
         for compute in self.list():
-            if compute["change"] and compute["change"]["due"] <= time.time():
+            if compute["change"] and self._ticker.is_due(compute["change"]["due"]):
                 yield compute["name"], partial(self._finish, compute)
-            yield compute["name"], partial(self._move_nodes, compute["name"])
+            elif self._advance(compute):
+                yield compute["name"], partial(self._move_nodes, compute["name"])
+            self._ticker.wake_at(nodes.next_move(compute["nodes"], self._limits(compute), time.time()))
+
+    def _advance(self, compute: Document) -> bool:
+        """Bring the nodes to the present; tell whether that changes any."""
+        return nodes.advance(compute["nodes"], self._limits(compute), self._demand.total(compute["name"]), time.time())
 
     def _move_nodes(self, name: str) -> None:
         with suppress(AbsentError), self._store.change(KIND, name) as compute:
-            nodes.advance(compute["nodes"], self._limits(compute), self._demand.total(name), time.time())
+            self._advance(compute)
 
     def _finish(self, compute: Document) -> None:
         change, name = compute["change"], compute["name"]

@@ -6,6 +6,7 @@ running, leaving. Nothing here knows of the store, of HTTP or of the clock: the 
 
 from __future__ import annotations
 
+import math
 import uuid
 from dataclasses import dataclass
 from itertools import count
@@ -34,8 +35,12 @@ class Limits:
     join_seconds: float
 
 
-def advance(nodes: list[Node], limits: Limits, demand: int, now: float) -> None:
-    """Bring the nodes to the present: let them arrive and leave, then ask for more or dismiss some."""
+def advance(nodes: list[Node], limits: Limits, demand: int, now: float) -> bool:
+    """Bring the nodes to the present: let them arrive and leave, then ask for more or dismiss some.
+
+    :return: whether that has changed any.
+    """
+    before = [(node["id"], node["state"]) for node in nodes]
     nodes[:] = [node for node in nodes if not (node["state"] == "leaving" and _lasted(node, limits.join_seconds, now))]
     for node in nodes:
         if node["state"] == "preparing" and _lasted(node, limits.join_seconds, now):
@@ -46,6 +51,14 @@ def advance(nodes: list[Node], limits: Limits, demand: int, now: float) -> None:
     for _ in range(missing):
         nodes.append({"id": f"tvmps_{uuid.uuid4().hex}_d", "number": _free_number(nodes), "run": None})
         _enter(nodes[-1], "preparing", now)
+    return before != [(node["id"], node["state"]) for node in nodes]
+
+
+def next_move(nodes: list[Node], limits: Limits, now: float) -> float:
+    """Return when `advance` may have something to do again, if nothing else changes; infinity for never."""
+    lasts = {"preparing": limits.join_seconds, "leaving": limits.join_seconds, "idle": limits.idle_seconds}
+    ends = [node["since"] + lasts[node["state"]] for node in nodes if node["state"] in lasts]
+    return min((end for end in ends if end > now), default=math.inf)
 
 
 def holds(nodes: list[Node], run_id: str) -> bool:

@@ -63,6 +63,10 @@ class Container:
         """Tell whether the process runs."""
         return self._process.poll() is None
 
+    def wait(self) -> None:
+        """Wait until the process has ended."""
+        self._process.wait()
+
     def ready(self, seconds: float) -> bool:
         """Wait so long for the answer to a health probe, which comes once the script's `init()` has returned."""
         try:

@@ -51,7 +51,8 @@ class OnlineDeployments:
         self._fleet = fleet
         self._retry_at: dict[str, float] = {}
         self._requests: Counter[str] = Counter()  # touched by the event loop only
-        self._ticker = Ticker(pace.tick, self._steps, "deployments")
+        self._ticker = Ticker(store, pace.tick, self._steps, "deployments")
+        fleet.watchers.append(self._ticker.wake)
 
     def start(self) -> None:
         """Serve again what was served, take up what was under way."""
@@ -166,7 +167,7 @@ class OnlineDeployments:
 
     def _advance(self, deployment: Document) -> None:
         key, change, served = _key(deployment), deployment["change"], deployment["served"]
-        if change and change["due"] > time.time():
+        if change and not self._ticker.is_due(change["due"]):
             return
         if deployment["state"] == "Deleting":
             self._finish_removal(deployment)
@@ -174,7 +175,7 @@ class OnlineDeployments:
             self._finish(key, change, served, None)  # nothing has changed of what serves
         elif change:
             self._launch(deployment, deployment["revision"], deployment["spec"])
-        elif served and self._fleet.port(key) is None and self._retry_at.get(key, 0) < time.time():
+        elif served and self._fleet.port(key) is None and self._ticker.is_due(self._retry_at.get(key, 0)):
             self._retry_at[key] = time.time() + RETRY_SECONDS
             self._launch(deployment, served["revision"], served["spec"])
 

@@ -43,7 +43,7 @@ class OnlineEndpoints:
 
     def __init__(self, store: Store, operations: Operations, identity: IdentityProvider, pace: Pace) -> None:
         self._store, self._operations, self._identity, self._pace = store, operations, identity, pace
-        self._ticker = Ticker(pace.tick, self._steps, "endpoints")
+        self._ticker = Ticker(store, pace.tick, self._steps, "endpoints")
 
     def start(self) -> None:
         """Take up the changes that were under way."""
@@ -178,7 +178,7 @@ class OnlineEndpoints:
 
     def _steps(self) -> Steps:
         for endpoint in self.list():
-            if endpoint["change"] and endpoint["change"]["due"] <= time.time():
+            if endpoint["change"] and self._ticker.is_due(endpoint["change"]["due"]):
                 yield endpoint["name"], partial(self._finish, endpoint)
 
     def _finish(self, endpoint: Document) -> None:

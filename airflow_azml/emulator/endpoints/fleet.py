@@ -63,6 +63,8 @@ class Fleet:
         self._containers: dict[str, Container] = {}
         self._workers: dict[str, threading.Thread] = {}
         self._stopping = threading.Event()
+        self.watchers: list[Callable[[], object]] = []
+        """Called when a process has ended, and when the fleet is done with bringing one up."""
 
     def start(self, known: Collection[str]) -> None:
         """End the processes that a killed emulator left, and delete the files of deployments that are gone.
@@ -116,6 +118,7 @@ class Fleet:
                 self._launch(key, revision, spec, wanted, done)
             finally:
                 del self._workers[key]
+                self._notify()
 
         self._workers[key] = threading.Thread(target=work, name=f"launch {key}", daemon=True)
         self._workers[key].start()
@@ -153,12 +156,21 @@ class Fleet:
             return
         former = self._containers.get(key)
         self._containers[key] = container
+        threading.Thread(target=self._watch, args=(container,), name=f"watch {key}", daemon=True).start()
         done(None)
         if former:
             former.stop()
         for folder in (self._root / key).iterdir():
             if int(folder.name) < revision:
                 shutil.rmtree(folder)
+
+    def _watch(self, container: Container) -> None:
+        container.wait()
+        self._notify()
+
+    def _notify(self) -> None:
+        for watcher in self.watchers:
+            watcher()
 
     def _bring_up(self, key: str, revision: int, spec: dict[str, Any], wanted: Callable[[], bool]) -> Container:
         file = self._file(key, revision)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -58,8 +59,23 @@ def serve(
 class _Server(uvicorn.Server):
     """A server that leaves signals to the process, because two of them share it."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
+
     def install_signal_handlers(self) -> None:
         """Do nothing: see `_run`."""
+
+    def leave(self) -> None:
+        """Stop serving."""
+        self.should_exit = True
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        """Renew the date of answers each second; uvicorn's own loop would wake up ten times a second."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), 1)
 
     async def shutdown(self, sockets: list[Socket] | None = None) -> None:
         """Drop idle connections first: over TLS, a client that sleeps would not answer the goodbye for seconds."""
@@ -81,7 +97,7 @@ def _config(app: FastAPI, *, lifespan: str, tls: tuple[Path, Path] | None = None
 async def _run(servers: dict[_Server, Socket]) -> None:
     def stop() -> None:
         for server in servers:
-            server.should_exit = True
+            server.leave()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

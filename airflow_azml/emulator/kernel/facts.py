@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 TENANT = "00000000-0000-0000-0000-000000000001"
@@ -26,7 +30,7 @@ WORKSPACE_PATH = (
 class Pace:
     """How long the emulated service takes, in seconds; the engines of an emulator share one and look at it each time.
 
-    :param tick: how often the engines look at their work.
+    :param tick: shortest time between two looks of an engine at its work, and time between two at a process.
     :param retry_after: the value of `Retry-After` on long-running operations.
     :param compute: to create, update or delete a compute.
     :param node: for a node to join a cluster.
@@ -38,11 +42,15 @@ class Pace:
     compute: float
     node: float
     endpoint: float
+    watchers: list[Callable[[], object]] = field(init=False, repr=False, compare=False, default_factory=list)
+    """Called after each change."""
 
     def change(self, **seconds: float) -> None:
         """Take other times from now on."""
         for name, value in seconds.items():
             setattr(self, name, value)
+        for watcher in self.watchers:
+            watcher()
 
 
 PACES = {

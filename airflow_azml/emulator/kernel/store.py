@@ -44,6 +44,8 @@ class Store:
     def __init__(self, path: Path, on_commit: Callable[[Moment], None] = lambda _: None) -> None:
         self._lock = threading.RLock()
         self._on_commit = on_commit
+        self.watchers: list[Callable[[], object]] = []
+        """Called after each commit that changes something."""
         self._database = schema.opened(path)
 
     @contextmanager
@@ -67,6 +69,8 @@ class Store:
                 raise
             if changed:
                 self._on_commit("after")
+                for watcher in self.watchers:
+                    watcher()
 
     @property
     def in_transaction(self) -> bool:

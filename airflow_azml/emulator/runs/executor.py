@@ -1,6 +1,6 @@
 """The executor: which runs wait for nodes, which are on them, and who takes them up again after a restart.
 
-One ticking thread hands nodes to the runs that wait, first come, first served per compute; every run on its nodes has
+One thread hands nodes to the runs that wait, first come, first served per compute; every run on its nodes has
 a worker (worker.py) in a thread of its own. All of it stands in the runs' documents, the queue is only an index.
 """
 
@@ -61,7 +61,7 @@ class Executor:
         self._workers: dict[str, RunWorker] = {}
         self._threads: set[threading.Thread] = set()
         self._stopping = False
-        self._ticker = Ticker(site.tick, self._steps, "runs")
+        self._ticker = Ticker(store, site.tick, self._steps, "runs")
         self.incoming = site.folder / ".incoming"
         computes.on_removed.append(self._end_all_on)
 
