@@ -1,6 +1,6 @@
 # What a person does with this repository. Needs git, make and Python 3.11 with venv and pip; uses uv when it is there.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up env test faults smoke lint conformance bench dist clean
+.PHONY: help venv demo up env test faults crashes smoke lint conformance bench dist clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -26,6 +26,9 @@ test: venv  ## all tests: unit, emulator and system tests with a real Airflow; p
 
 faults: venv  ## hundreds of pipelines over a bad network, among processes that are killed; N=50 pipelines, SEED=7
 	@PYTHONPATH=tests $(BIN)/python tests/faults/campaign.py --pipelines $(N) $(if $(SEED),--seed $(SEED))
+
+crashes: venv  ## the emulator under load, killed at random commits and moments; N=50 kills, SEED=7
+	@PYTHONPATH=tests:tests/emulator $(BIN)/python tests/crashes/campaign.py --deployments --kills $(N) $(if $(SEED),--seed $(SEED))
 
 smoke: venv  ## the wheel alone on the oldest supported Airflow and the newest supported Python
 	$(BIN)/pytest -m smoke tests/packaging

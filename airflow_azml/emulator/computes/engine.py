@@ -92,11 +92,12 @@ class Computes:
 
     def reconcile(self, run_ids: Collection[str]) -> None:
         """Take the nodes of all runs but these back: what a killed emulator may have left."""
-        for compute in self.list():
-            with self._store.change(KIND, compute["name"]) as current:
-                for node in current["nodes"]:
-                    if node["run"] and node["run"] not in run_ids:
-                        nodes.free(current["nodes"], node["run"], time.time())
+        with self._store.transaction():  # none of them goes meanwhile
+            for compute in self.list():
+                with self._store.change(KIND, compute["name"]) as current:
+                    for node in current["nodes"]:
+                        if node["run"] and node["run"] not in run_ids:
+                            nodes.free(current["nodes"], node["run"], time.time())
 
     def _grant(self, compute: Document, run_id: str, node_count: int) -> bool:
         if nodes.holds(compute["nodes"], run_id):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from airflow_azml.emulator.process import conda
 from airflow_azml.emulator.process.conda import EnvironmentBuildError
+from airflow_azml.emulator.process.groups import MARK, ProcessGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_azml.emulator.process.conda import Requirements
 
+TEMPORARY = ".link"  # suffix of a link that is not in its place yet
 LAST_LINES = 20  # of the installer's output, quoted in the error
 
 
@@ -43,6 +45,19 @@ class VenvCache:
         self._stopping = False
         self._guard = threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        """End the builders that a killed emulator left, and remove what they had not published."""
+        links = [path for path in self._root.iterdir() if path.is_symlink() and path.suffix != TEMPORARY]
+        kept = {path.name for path in links} | {path.readlink().name for path in links}
+        for path in self._root.iterdir():
+            if path.name in kept:
+                continue
+            ProcessGroup(0, "", str(path)).end()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
     def ensure(self, wanted: Requirements, log: Callable[[str], None]) -> Path:
         """Return the Python of an environment with these packages; build it first if nobody has.
@@ -99,20 +114,20 @@ class VenvCache:
             if specification:
                 file.write_text(specification)
             for command in [conda.command(folder, file)] if specification else _commands(folder, packages):
-                self._run(command, log)
+                self._run(command, folder, log)
         except EnvironmentBuildError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:
             file.unlink(missing_ok=True)
-        temporary = folder.with_suffix(".link")
+        temporary = folder.with_suffix(TEMPORARY)
         temporary.symlink_to(folder.name)
         temporary.replace(link)
         log("The environment is ready.")
 
-    def _run(self, command: list[str], log: Callable[[str], None]) -> None:
+    def _run(self, command: list[str], folder: Path, log: Callable[[str], None]) -> None:
         lines: list[str] = []
-        with self._started(command) as builder:
+        with self._started(command, folder) as builder:
             for line in builder.stdout or []:
                 lines.append(line.rstrip())
                 log(masked(line.rstrip()))
@@ -122,7 +137,7 @@ class VenvCache:
             said = [f"'{' '.join(command)}' ended with exit code {builder.returncode}:", *lines[-LAST_LINES:]]
             raise EnvironmentBuildError(masked("\n".join(said)))
 
-    def _started(self, command: list[str]) -> subprocess.Popen[str]:
+    def _started(self, command: list[str], folder: Path) -> subprocess.Popen[str]:
         with self._guard:
             self._refuse_when_stopping()
             builder = subprocess.Popen(  # noqa: S603 - our own commands; the packages are the user's
@@ -133,7 +148,7 @@ class VenvCache:
                 text=True,
                 errors="replace",
                 start_new_session=True,  # so that what the installer starts ends with it
-                env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_NO_PROGRESS": "1"},
+                env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_NO_PROGRESS": "1", MARK: str(folder)},
             )
             self._builders.add(builder)
             return builder

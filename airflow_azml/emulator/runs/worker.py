@@ -92,7 +92,9 @@ class RunWorker:
         :param resume: a former emulator may have started the run's command.
         """
         try:
-            self._watch((self._attempt.running() if resume else None) or self._start(again=resume))
+            group = (self._attempt.running() if resume else None) or self._start(again=resume)
+            self._note_the_start()
+            self._watch(group)
             outcome = self._ending or outcomes.of_process(self._attempt.exit_code(), self._log_file(STREAM))
         except Ended as early:
             outcome = early.outcome
@@ -143,10 +145,13 @@ class RunWorker:
         given = data.variables(paths) | self._spec.variables
         variables = environment.variables_of(self._site, self.run_id, self._experiment, given)
         variables = base_environment(python) | variables
-        group = self._attempt.start(self._command(python, paths), variables, self._log_file(STREAM))
-        self._note(started=time.time())
-        self._site.runs.advance(self.run_id, "Running")
-        return group
+        return self._attempt.start(self._command(python, paths), variables, self._log_file(STREAM))
+
+    def _note_the_start(self) -> None:
+        """Let the run be Running; a former emulator may have been killed before it could."""
+        if not self._work.get("started"):
+            self._site.runs.advance(self.run_id, "Running")
+            self._note(started=time.time())
 
     def _unpack(self) -> None:
         shutil.rmtree(self._project, ignore_errors=True)

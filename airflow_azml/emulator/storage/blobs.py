@@ -130,7 +130,7 @@ class BlobStore:
             raise
         if not path.is_file():
             return None
-        known = self._store.get(KIND, key_of(container, name)) or {}
+        known = self._properties(container, name, status.st_mtime_ns)
         guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
         return Blob(
             name=name,
@@ -186,14 +186,16 @@ class BlobStore:
         self.folder(container)
         path = self.path(container, name)
         with self.writing(container, name):
-            _touch(file, path)
+            written = _later_than(path)
+            os.utime(file, ns=(written, written))
+            self._note(container, name, written, properties)
             try:
                 with self._tree:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     file.replace(path)
             except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+                self._store.delete(KIND, key_of(container, name))
                 raise _no_file(f"'{name}' is a folder with blobs in it, or one of its folders is a blob") from error
-            self._store.put(KIND, key_of(container, name), properties)
             return self.get(container, name)
 
     def write(self, container: str, name: str, content: bytes) -> Blob:
@@ -219,11 +221,29 @@ class BlobStore:
     def set_properties(self, container: str, name: str, **properties: Any) -> Blob:
         """Change `contentType`, `contentMd5`, `headers`, `metadata` or `blocks`: that is a write, too."""
         with self.writing(container, name):
-            blob = self.get(container, name)
-            known = self._store.get(KIND, key_of(container, name)) or {}
-            self._store.put(KIND, key_of(container, name), {**known, **properties})
-            _touch(blob.path, blob.path)
+            path, written = self.get(container, name).path, _later_than(self.path(container, name))
+            known = self._properties(container, name, path.stat().st_mtime_ns)
+            self._note(container, name, written, {**known, **properties})
+            os.utime(path, ns=(written, written))
             return self.get(container, name)
+
+    def _note(self, container: str, name: str, written: int, properties: dict[str, Any]) -> None:
+        """Keep the properties of a file that is about to be written, beside those that hold until it is.
+
+        :param written: the time of change that the file will have, by which its properties are known.
+        """
+        path = self.path(container, name)
+        former = self._properties(container, name, path.stat().st_mtime_ns) if path.is_file() else {}
+        self._store.put(KIND, key_of(container, name), {**properties, "written": written, "former": former})
+
+    def _properties(self, container: str, name: str, written: int) -> dict[str, Any]:
+        """Return what was said of the file that was changed at a time.
+
+        The next file's are there before that file is: an emulator may be killed in between.
+        """
+        known = self._store.get(KIND, key_of(container, name)) or {}
+        former = known.pop("former", {})
+        return known if known.pop("written", written) == written else former
 
     def delete(self, container: str, name: str) -> None:
         """Delete the blob."""
@@ -241,11 +261,10 @@ def key_of(container: str, name: str) -> str:
     return hashlib.sha256(f"{container}/{name}".encode()).hexdigest()
 
 
-def _touch(file: Path, former: Path) -> None:
-    """Give a file a time of change that its former self did not have: it is the blob's ETag."""
-    before = former.stat().st_mtime_ns if former.exists() else 0
-    now = max(time.time_ns(), before + 1)
-    os.utime(file, ns=(now, now))
+def _later_than(path: Path) -> int:
+    """Return the present time, or a little more, so that no file at the path had it before: it is the blob's ETag."""
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    return max(time.time_ns(), before + 1)
 
 
 def _is_text(name: str) -> bool:
