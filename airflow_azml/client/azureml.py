@@ -10,6 +10,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
+from airflow_azml.client import nearest
 from airflow_azml.client.lifecycle import Goal, Phase
 from airflow_azml.client.resources.artifact import Artifacts
 from airflow_azml.client.resources.classic_model import ClassicModels
@@ -201,6 +202,12 @@ class AzureMLClient:
             request_id=reason.request_id,
             cause=reason.cause if observation.phase is Phase.FAILED else Cause.UNKNOWN,
         )
+
+    def suggest(self, error: AzureMLError) -> None:
+        """Add to an error about something that does not exist the names that were probably meant."""
+        names = nearest.nearest(self.transport, self.workspace, error) if nearest.may_name(error) else ""
+        if names not in error.remedy:
+            error.remedy = f"{error.remedy} {names}".strip()
 
     def overdue(self, target: Target, limit: str, observation: Observation, *, streamed: bool = False) -> str:
         """Say about a target that has passed a limit how it is, where to see it, and what its log says last.

@@ -23,32 +23,32 @@ EXPECTED = report.EXPECTED
 
 def act(operator: Any, context: Context) -> Result:
     """Run an operator that waits for nothing."""
-    return report.guarded(lambda: report.act(_begun(operator, context)))
+    return report.guarded(operator, lambda: report.act(_begun(operator, context)))
 
 
 def execute(operator: Any, context: Context) -> Result:
     """Run an operator that starts something."""
-    return report.guarded(lambda: wait.execute(_begun(operator, context)))
+    return report.guarded(operator, lambda: wait.execute(_begun(operator, context)))
 
 
 def complete(operator: Any, context: Context, event: dict[str, Any]) -> Result:
     """Go on with such an operator after the triggerer has waited."""
-    return report.guarded(lambda: wait.complete(_begun(operator, context), event))
+    return report.guarded(operator, lambda: wait.complete(_begun(operator, context), event))
 
 
 def sense(sensor: Any, context: Context, poking: Callable[[], Any]) -> Any:
     """Run a sensor."""
-    return report.guarded(lambda: sensing(sensor, context).execute(poking))
+    return report.guarded(sensor, lambda: sensing(sensor, context).execute(poking))
 
 
 def poke(sensor: Any, context: Context) -> PokeReturnValue:
     """Look once, as Airflow's own loop asks for."""
-    return report.guarded(lambda: sensing(sensor, context).poke())
+    return report.guarded(sensor, lambda: sensing(sensor, context).poke())
 
 
 def complete_sensor(sensor: Any, context: Context, event: dict[str, Any]) -> Any:
     """Go on with a sensor after the triggerer has waited."""
-    return report.guarded(lambda: sensing(sensor, context).complete(event))
+    return report.guarded(sensor, lambda: sensing(sensor, context).complete(event))
 
 
 def sensing(sensor: Any, context: Context) -> Sensing:

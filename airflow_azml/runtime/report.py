@@ -30,7 +30,7 @@ EXPECTED = (AzureMLError, TimeoutError, AirflowException)
 """Errors whose messages say all that a person needs."""
 
 
-def guarded(work: Callable[[], T]) -> T:
+def guarded(operator: Any, work: Callable[[], T]) -> T:
     """Do a task's work. An error that no retry can mend fails the task at once; Airflow retries the others.
 
     An expected error says all that a person needs, so it is raised again without a chain: Airflow would show each of
@@ -40,6 +40,8 @@ def guarded(work: Callable[[], T]) -> T:
         return work()
     except (AzureMLError, TimeoutError) as error:
         raised: Exception = error
+        if isinstance(error, AzureMLError):
+            _suggest(operator.work, error)
         if isinstance(error, AzureMLError) and error.permanent:
             raised = AirflowFailException(str(error))
             raised.__context__ = error
@@ -115,6 +117,16 @@ def show_rest(task: Task, follow: Callable[[], LogFollower]) -> None:
         follower.tell(follower.rest())
     except Exception as error:  # noqa: BLE001 - the run has ended, whatever stands in the way of its log
         task.log.warning("the rest of the log could not be shown: %s", error)
+
+
+def _suggest(task: Task | None, error: AzureMLError) -> None:
+    """Add the names that were probably meant to an error about a name; whatever stands in the way, the error counts."""
+    if task is None or error.status_code is None:
+        return
+    try:
+        task.client.suggest(error)
+    except Exception as unknown:  # noqa: BLE001 - see above
+        log.debug("what was meant is not known: %s", unknown)
 
 
 def _cancelled(task: Task, target: Target, decision: Decision) -> Decision:

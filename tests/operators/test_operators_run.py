@@ -377,6 +377,7 @@ def test_cancelling_a_run_is_a_task_of_its_own(airflow, start, project, runs):
 
 def test_a_compute_that_is_not_there_fails_the_task_at_once(start, project):
     """The service's own words, and no retry."""
-    outcome = start(project(WRITES), compute_name="absent", retries=2)
+    outcome = start(project(WRITES), compute_name="cpuu", retries=2)
     assert (outcome.state, type(outcome.error)) == ("failed", AirflowFailException)
-    assert "absent" in str(outcome.error)
+    assert "'cpuu' was not found" in str(outcome.error)
+    assert "Did you mean 'cpu'?" in str(outcome.error)

@@ -113,6 +113,8 @@ class Environments(Resource):
             raise NotFoundError(
                 f"environment {wanted.name}, version {wanted.version or 'any'}, is not in the workspace",
                 operation="get environment",
+                status_code=404,
+                url=self.arm("environments", wanted.name, "versions", wanted.version or "any"),
                 remedy="Name one that is, or give image and conda_file instead.",
             ) from error
 
