@@ -6,6 +6,8 @@ The lists hold the published versions in which a resource has the members that i
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.http.regions import REGIONS
 from airflow_azml.emulator.kernel import facts
@@ -27,6 +29,7 @@ RESOURCES = (
     "2020-10-01", "2021-01-01", "2021-04-01", "2022-01-01", "2022-05-01", "2022-06-01", "2022-09-01", "2022-12-01",
     "2023-07-01", "2024-03-01", "2024-07-01", "2024-11-01", "2025-03-01", "2025-04-01",
 )  # fmt: skip
+KINDS = 100  # types whose versions are remembered: they come out of the paths of requests
 V2 = "2022-02-01-preview"
 SINCE = {"workspaces": "", "workspaces/computes": "", "workspaces/schedules": "2022-06-01-preview"}
 
@@ -54,6 +57,7 @@ def check(version: str, path: str) -> None:
     raise bad_request(message, code="NoRegisteredProviderFound")
 
 
+@lru_cache(KINDS)
 def _supported_for(kind: str) -> tuple[str, ...]:
     """Return the versions that are taken for a type; for the empty one, those of subscriptions and groups."""
     if not kind:

@@ -31,7 +31,7 @@ WORKSPACE_PATH = (
 )
 
 
-FOLDED = "azureml.folded_path"  # where a request keeps its path in lower case
+FOLDED = "azureml.folded_path"  # where a request keeps its path in lower case, and the number of its segments
 
 
 class AnyCaseRoute(APIRoute):
@@ -45,12 +45,14 @@ class AnyCaseRoute(APIRoute):
         self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE | re.DOTALL)
         own = path.replace(WORKSPACE_PATH, "")  # what nearly all have is no help to tell them apart
         self._word = max(re.split(r"/\{\w+(?::path)?\}|(?=/)", own), key=len).casefold()
+        self._segments = None if ":path}" in path else path.count("/")
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Look for one word of the path first: there are many routes, and nearly all differ there."""
+        """Look for one word of the path and count its segments first: there are many routes, and nearly all differ there."""
         if FOLDED not in scope:
-            scope[FOLDED] = scope["path"].casefold()
-        if self._word not in scope[FOLDED]:
+            scope[FOLDED] = (scope["path"].casefold(), scope["path"].count("/"))
+        folded, segments = scope[FOLDED]
+        if self._word not in folded or self._segments not in {None, segments}:
             return Match.NONE, {}
         return super().matches(scope)
 
