@@ -7,6 +7,8 @@ take many minutes for a thousand. Then some of the runs complete, and the tasks 
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -18,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import running_emulator
 from submit import MIB
+from waiting import ENVIRONMENT, INTERVAL, complete, create_runs
 
 if TYPE_CHECKING:
     from airflow_stack import AirflowStack
 
 HERE = Path(__file__).parent
+RUNS = 1_000  # is also what a triggerer takes by default
 WAYS = ("asleep", "ours")
 PAUSED = {"AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True"}  # or the scheduler would start the tasks itself
 SETTLE, MEASURED = 30.0, 60.0  # seconds
@@ -32,7 +36,7 @@ COMPLETED, EVERY = 30, 2.0  # so many runs complete, so many seconds apart: the 
 # In a process of Airflow's own: put the tasks into the triggerer.
 
 
-def defer(way: str, interval: float) -> None:
+def defer(way: str) -> None:
     """Defer all tasks of the DAG's run, as the execution API does when a worker says so."""
     from airflow.models.dagrun import DagRun  # noqa: PLC0415 - Airflow's own process only
     from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415 - likewise
@@ -42,7 +46,7 @@ def defer(way: str, interval: float) -> None:
 
     with create_session() as session:
         tasks = list(session.scalars(select(TaskInstance).where(TaskInstance.dag_id == way)))
-        triggers = [Trigger(*_trigger(way, task.map_index, interval)) for task in tasks]
+        triggers = [Trigger(*_trigger(way, task.map_index)) for task in tasks]
         session.add_all(triggers)
         session.flush()
         for task, trigger in zip(tasks, triggers, strict=True):
@@ -51,24 +55,24 @@ def defer(way: str, interval: float) -> None:
         session.execute(update(DagRun).where(DagRun.dag_id == way).values(state="running", start_date=func.now()))
 
 
-def _trigger(way: str, number: int, interval: float) -> tuple[str, dict[str, Any]]:
+def _trigger(way: str, number: int) -> tuple[str, dict[str, Any]]:
     if way == "asleep":
         return "airflow.providers.standard.triggers.temporal.TimeDeltaTrigger", {"delta": 86_400.0}
-    target = {"kind": "run", "name": f"waiting-{number}", "parent": "", "goal": "succeeded", "operation_url": ""}
-    arguments = {"azureml_conn_id": "azureml_default", "target": target, "poll_interval": interval}
+    target = {"kind": "runs", "name": f"waiting-{number}"}
+    arguments = {"azureml_conn_id": "azureml_default", "target": target, "poll_interval": INTERVAL}
     return "airflow_azml.triggers.azureml.AzureMLTrigger", arguments
 
 
 # The process that starts it all.
 
 
-def measure(stack: AirflowStack, way: str, interval: float) -> dict[str, float]:
+def measure(stack: AirflowStack, way: str) -> dict[str, float]:
     """Let a fresh triggerer wait; return what its processes use of CPU (seconds a minute) and memory."""
     import psutil  # noqa: PLC0415 - comes with the demo
 
     stack.restart("triggerer")
     stack.api.call("POST", f"/dags/{way}/dagRuns", json={"logical_date": None})
-    command = [sys.executable, __file__, "--defer", way, str(interval)]
+    command = [sys.executable, __file__, "--defer", way]
     subprocess.run(command, env=stack.environment, check=True, capture_output=True, timeout=300)
     time.sleep(SETTLE)
     top = psutil.Process(stack._parts["triggerer"].pid)  # noqa: SLF001 - no test wants to know it
@@ -96,11 +100,10 @@ def resumptions(stack: AirflowStack, complete: Any, resumed: Path) -> dict[str, 
     return {"resumed_p50_s": round(cuts[49], 2), "resumed_p99_s": round(cuts[98], 2)}
 
 
-def compare(runs: int, interval: float) -> dict[str, dict[str, float]]:
+def compare(runs: int) -> dict[str, dict[str, float]]:
     """Wait in both ways, in one Airflow; return the figures of each."""
     sys.path.insert(0, str(HERE.parent / "tests"))
     from airflow_stack import AirflowStack  # noqa: PLC0415 - the tests have it
-    from waiting import complete, create_runs  # noqa: PLC0415 - it imports this module
 
     from airflow_azml.hooks.azureml import AzureMLHook  # noqa: PLC0415 - after Airflow's home is set
 
@@ -114,10 +117,10 @@ def compare(runs: int, interval: float) -> dict[str, dict[str, float]]:
             deadline = time.monotonic() + 120
             while not all(stack.api.knows(way) for way in WAYS) and time.monotonic() < deadline:
                 time.sleep(1)
-            asleep = measure(stack, "asleep", interval)
+            asleep = measure(stack, "asleep")
             [run] = stack.api.call("GET", "/dags/asleep/dagRuns")["dag_runs"]
             stack.api.mark_run("asleep", run["dag_run_id"], "failed")
-            ours = measure(stack, "ours", interval)
+            ours = measure(stack, "ours")
             ours |= resumptions(stack, lambda name: complete(client, [name])[name], resumed)
             return {"asleep": asleep, "ours": ours}
 
@@ -131,5 +134,24 @@ def show(runs: int, results: dict[str, dict[str, float]]) -> None:
         print(f"{way:7} {result['cpu_s_per_minute']:12.2f} {result['memory_mb']:10.1f} {times[0]:>22} {times[1]:>8}")
 
 
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=RUNS, help="how many tasks wait (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--defer", choices=WAYS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.defer:
+        defer(options.defer)
+        return
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as home:
+        os.environ.update({**ENVIRONMENT, "AIRFLOW_HOME": home})
+        results = compare(options.runs)
+    if options.json:
+        print(json.dumps({"runs": options.runs, **results}))
+    else:
+        show(options.runs, results)
+
+
 if __name__ == "__main__":
-    defer(sys.argv[2], float(sys.argv[3]))
+    main()

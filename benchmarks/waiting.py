@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import triggerer
 from pipeline import running_emulator
 from submit import MIB, status
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from airflow_azml.client.azureml import AzureMLClient
 
 SIZES = (100, 1_000, 10_000)
-TRIGGERER = 1_000  # is also what a triggerer takes by default
 WAYS = ("naive", "ours")
 INTERVAL = 5.0  # seconds, the operators' default
 INTERVALS = 6  # are measured
@@ -197,7 +195,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, help="how many runs; 100, 1,000 and 10,000 by default (--json: 10,000)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--triggerer", action="store_true", help="a real triggerer with 1,000 deferred tasks instead")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way:
@@ -205,11 +202,6 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="benchmark-") as home:
         os.environ.update({**ENVIRONMENT, "AIRFLOW_HOME": home})
-        if options.triggerer:
-            runs = options.runs or TRIGGERER
-            results = triggerer.compare(runs, INTERVAL)
-            print(json.dumps({"runs": runs, **results})) if options.json else triggerer.show(runs, results)
-            return
         if options.json:
             runs = options.runs or SIZES[-1]
             print(json.dumps({"runs": runs, **compare(runs)}))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+import msgspec
+import pytest
+
+from airflow_azml.client.azureml import AzureMLClient
+from airflow_azml.client.lifecycle import Target
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -32,3 +39,10 @@ def test_importing_the_operators_adds_no_package():
     ]
     assert ours["mb"] < 1
     assert ours["modules"] < 25
+
+
+def test_the_real_triggerer_waits_for_a_kind_that_the_client_has(monkeypatch: pytest.MonkeyPatch):
+    """The arguments of its triggers are a target's; a trigger of an unknown kind would fail at its first look."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    _, arguments = importlib.import_module("triggerer")._trigger("ours", 7)
+    assert hasattr(AzureMLClient, msgspec.convert(arguments["target"], Target).kind)

@@ -48,7 +48,7 @@ class AnyCaseRoute(APIRoute):
         self._segments = None if ":path}" in path else path.count("/")
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Look for one word of the path and count its segments first: there are many routes, and nearly all differ there."""
+        """Look for one word of the path, and count its segments, first: nearly all of the many routes differ there."""
         if FOLDED not in scope:
             scope[FOLDED] = (scope["path"].casefold(), scope["path"].count("/"))
         folded, segments = scope[FOLDED]
