@@ -84,7 +84,7 @@ def judge_files(victim: Victim, ledger: Ledger, deployments: set[str]) -> None:
     environments = list((victim.data / "environments").iterdir())
     built = {path.resolve() for path in environments if path.is_symlink()}
     for path in environments:
-        if not path.is_symlink() and path not in built:
+        if not path.is_symlink() and path not in built and path.suffix != ".lock":
             ledger.report("litter", str(path), "it is half an environment")
 
 

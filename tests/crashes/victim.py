@@ -37,6 +37,7 @@ class Victim(EmulatorProcess):
         :param crash: the commit at which it kills itself, as `before:7`.
         """
         options = ["--port", str(self.port), "--data", str(self.data)]
+        options += ["--environments", str(self.data / "environments")]  # not those of all tests
         life = _CONTEXT.Process(target=_live, args=(options, self.secret, crash, self.log), daemon=False)
         life.start()
         self.lives.append(life)

@@ -169,7 +169,7 @@ def test_a_compute_may_go_while_an_emulator_starts(tmp_path, monkeypatch):
 
 
 def test_a_build_that_was_cut_is_removed_and_its_builder_ended(tmp_path, monkeypatch):
-    """At the next start the installer of a killed emulator ends, its files go, and finished environments stay."""
+    """At the next start the installer of a killed emulator ends and its files go; what others have or build stays."""
     root, noted = tmp_path / "environments", tmp_path / "pid"
     package = tmp_path / "slow"
     package.mkdir()
@@ -180,9 +180,13 @@ def test_a_build_that_was_cut_is_removed_and_its_builder_ended(tmp_path, monkeyp
     emulator = subprocess.Popen([sys.executable, "-c", BUILDER, str(root), str(package)])
     wait_until(lambda: noted.exists() and noted.read_text(), 120)
     (root / "cut-2.link").symlink_to("cut-2")  # a link that did not come to its place
+    before = {path.name for path in root.iterdir()}
+    VenvCache(root).start()
+    assert {path.name for path in root.iterdir()} == before - {"cut-2.link"} | {"cut.lock", "done.lock"}
+    assert alive(int(noted.read_text()))
     emulator.send_signal(signal.SIGKILL)
     emulator.wait()
     assert alive(int(noted.read_text()))
     VenvCache(root).start()
     assert not alive(int(noted.read_text()))
-    assert {path.name for path in root.iterdir()} == {"done", "done-1"}
+    assert {path.name for path in root.iterdir() if path.suffix != ".lock"} == {"done", "done-1"}

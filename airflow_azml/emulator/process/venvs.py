@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from airflow_azml.emulator.process import conda
 from airflow_azml.emulator.process.conda import EnvironmentBuildError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_azml.emulator.process.conda import Requirements
 
-TEMPORARY = ".link"  # suffix of a link that is not in its place yet
+TEMPORARY, LOCK = ".link", ".lock"  # suffixes: a link that is not in its place yet; who holds it builds
 LAST_LINES = 20  # of the installer's output, quoted in the error
 
 
@@ -48,16 +48,13 @@ class VenvCache:
 
     def start(self) -> None:
         """End the builders that a killed emulator left, and remove what they had not published."""
-        links = [path for path in self._root.iterdir() if path.is_symlink() and path.suffix != TEMPORARY]
-        kept = {path.name for path in links} | {path.readlink().name for path in links}
-        for path in self._root.iterdir():
-            if path.name in kept:
-                continue
-            ProcessGroup(0, "", str(path)).end()
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()
+        for path in list(self._root.iterdir()):
+            name, unpublished, _ = path.name.partition("-")
+            link = self._root / name
+            if unpublished:
+                with link.with_suffix(LOCK).open("w") as file:
+                    if _locked(file) and not (link.is_symlink() and link.readlink().name == path.name):
+                        _remove(path)
 
     def ensure(self, wanted: Requirements, log: Callable[[str], None]) -> Path:
         """Return the Python of an environment with these packages; build it first if nobody has.
@@ -91,14 +88,10 @@ class VenvCache:
 
         The lock belongs to the open file: it ends with the process, however that ends.
         """
-        with link.with_suffix(".lock").open("w") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    self._refuse_when_stopping()
-                    time.sleep(0.1)
+        with link.with_suffix(LOCK).open("w") as file:
+            while not _locked(file):
+                self._refuse_when_stopping()
+                time.sleep(0.1)
             yield
 
     def _refuse_when_stopping(self) -> None:
@@ -152,6 +145,24 @@ class VenvCache:
             )
             self._builders.add(builder)
             return builder
+
+
+def _locked(file: TextIO) -> bool:
+    """Lock an open file; False when another one has locked it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove(path: Path) -> None:
+    """Remove what a builder left, and end the builder."""
+    ProcessGroup(0, "", str(path)).end()
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def masked(text: str) -> str:
