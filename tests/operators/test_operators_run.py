@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import traceback
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
@@ -16,6 +18,7 @@ from airflow_azml.client.resources.run import Runs
 from airflow_azml.client.transport.errors import OperationFailedError
 from airflow_azml.operators.run import AzureMLCancelRunOperator, AzureMLStartRunOperator
 from airflow_azml.runtime.kill import KEY
+from airflow_azml.triggers import patience
 
 WRITES = """
 import os, pathlib, sys
@@ -281,6 +284,22 @@ def test_a_run_that_does_not_begin_in_time_is_cancelled(airflow, start, project,
     assert isinstance(outcome.error, TimeoutError)
     assert "had not begun to run after 2 s; it is Canceled now" in str(outcome.error)
     assert list(runs(fields).values()) == ["Canceled"]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_run_in_the_queue_gives_signs_of_life(airflow, start, project, busy, monkeypatch, caplog, capsys, deferrable):
+    """In a worker and in the triggerer alike, ever more rarely, with what the run waits for."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr(patience, "FIRST", 1.0)
+    fields = project(WRITES)
+    airflow.finish(start(fields, queue_timeout=8, compute_name=busy, deferrable=deferrable))
+    worker, triggerer = capsys.readouterr().out.splitlines(), [one.getMessage() for one in caplog.records]
+    lines = [line for line in (triggerer if deferrable else worker) if "still Queued" in line]
+    seconds = [int(re.search(r"still Queued after (\d+) s", line)[1]) for line in lines]
+    gaps = [after - before for before, after in pairwise([0, *seconds])]
+    assert len(gaps) > 1
+    assert gaps == sorted(gaps)
+    assert all("busy" in line for line in lines)
 
 
 @pytest.fixture
