@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.lifecycle import Observation
-    from airflow_azml.client.resources.model import Model
+    from airflow_azml.client.resources.model_version import Model
     from airflow_azml.client.specs.environment import EnvironmentSpec
     from airflow_azml.runtime.sense import Sensing
 

@@ -9,7 +9,7 @@ import pytest
 from client_support import ARM, WS, regional
 
 from airflow_azml.client.resources.endpoint import endpoint_page
-from airflow_azml.client.resources.model import Model, model_page
+from airflow_azml.client.resources.model_version import Model, model_page
 from airflow_azml.client.resources.run_history import Run
 from airflow_azml.client.routing import Workspace
 from airflow_azml.client.specs.registration import MARKER

@@ -13,7 +13,7 @@ from runs_support import HISTORY, Client, wait_for
 
 from airflow_azml.client.resources.compute import compute_page
 from airflow_azml.client.resources.endpoint import endpoint_page
-from airflow_azml.client.resources.model import model_page
+from airflow_azml.client.resources.model_version import model_page
 from airflow_azml.client.resources.run import run_page
 from airflow_azml.client.routing import Workspace
 from airflow_azml.hooks.connection import Settings

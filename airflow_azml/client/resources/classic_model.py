@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_azml.client.merging import differences
 from airflow_azml.client.names import check_model_name, check_model_version
-from airflow_azml.client.resources.model import Model, Models
+from airflow_azml.client.resources.model import Models
+from airflow_azml.client.resources.model_version import Model
 from airflow_azml.client.specs.registration import MARKER
 from airflow_azml.client.transport.errors import InputError
 from airflow_azml.client.values import texts
