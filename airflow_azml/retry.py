@@ -57,7 +57,7 @@ class AzureMLRetryPolicy(RetryPolicy):
         context: Context | None = None,  # noqa: ARG002 - likewise
     ) -> RetryDecision:
         """Decide on what a task has failed with."""
-        from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - not at parse time
+        from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - DAG files import this module, and parsing loads nothing of the client
 
         if not isinstance(exception, AzureMLError):
             return RetryDecision.default()
@@ -68,16 +68,14 @@ class AzureMLRetryPolicy(RetryPolicy):
         return RetryDecision.fail(reason) if exception.cause == "user" else RetryDecision.default()
 
     def _delay(self, error: AzureMLError, tries: int) -> timedelta | None:
-        """Return how long to wait for what; None for what no waiting helps against."""
-        from airflow_azml.client.transport.causes import Cause  # noqa: PLC0415 - not at parse time
-
+        """Return how long to wait for what; None for what no waiting helps against. The causes are texts."""
         asked = None if error.retry_after is None else timedelta(seconds=error.retry_after)
         doubled = 2 ** (tries - 1)
         delays = {
-            Cause.TRANSIENT: max(min(self.transient * doubled, self.longest), asked or timedelta()),
-            Cause.THROTTLED: min(self.throttled * doubled, self.longest) if asked is None else asked,
-            Cause.PREEMPTED: self.preempted,
-            Cause.QUOTA: self.quota,
+            "transient": max(min(self.transient * doubled, self.longest), asked or timedelta()),
+            "throttled": min(self.throttled * doubled, self.longest) if asked is None else asked,
+            "preempted": self.preempted,
+            "quota": self.quota,
         }
         return delays.get(error.cause)
 

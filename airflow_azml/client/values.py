@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import pendulum
+
 from airflow_azml.client.transport.errors import InputError
 
 
@@ -77,8 +79,6 @@ def same_duration(one: str, other: str) -> bool:
 
 def _iso_duration(duration: object) -> float | None:
     """Return the seconds of an ISO 8601 duration; None when it is none."""
-    import pendulum  # noqa: PLC0415 - only when a duration is read
-
     with suppress(TypeError, ValueError):
         parsed = pendulum.parse(duration)  # type: ignore[arg-type]  # what is no text ends in its TypeError
         if isinstance(parsed, pendulum.Duration):

@@ -5,9 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook
 from airflow.sdk.execution_time import context as sdk_context
+from airflow.sdk.log import mask_secret
 
+from airflow_azml.client.doctor import Step, walk
+from airflow_azml.client.transport.errors import AzureMLError
 from airflow_azml.hooks.connection import Settings
 from airflow_azml.hooks.form import field_behaviour, form_widgets
 
@@ -17,7 +21,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_azml.client.azureml import AzureMLClient
-    from airflow_azml.client.doctor import Step
 
 
 class AzureMLHook(BaseHook):
@@ -77,11 +80,6 @@ class AzureMLHook(BaseHook):
 
     def diagnose(self) -> Iterator[Step]:
         """Yield the hops on the way to the workspace, then what the credential may do there."""
-        from airflow.providers.common.compat.sdk import AirflowNotFoundException  # noqa: PLC0415 - only here
-
-        from airflow_azml.client.doctor import Step, walk  # noqa: PLC0415 - only when it is needed
-        from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - likewise
-
         try:
             client = self.client
         except AirflowNotFoundException as error:
@@ -104,8 +102,6 @@ class AzureMLHook(BaseHook):
 
 
 def _settings_of(connection: Connection, extra: dict[str, Any]) -> Settings:
-    from airflow.sdk.log import mask_secret  # noqa: PLC0415 - costs nothing at parse time
-
     certificate = str(extra.get("certificate") or "")
     for secret in (extra.get("token"), certificate if "PRIVATE KEY" in certificate else None):  # or it is a path
         if secret:
@@ -114,8 +110,6 @@ def _settings_of(connection: Connection, extra: dict[str, Any]) -> Settings:
 
 
 def _client_of(settings: Settings) -> AzureMLClient:
-    from airflow.sdk.log import mask_secret  # noqa: PLC0415 - costs nothing at parse time
-
     return settings.client(mask_secret)
 
 

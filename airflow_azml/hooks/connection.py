@@ -18,12 +18,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_azml.client.azureml import AzureMLClient
+from airflow_azml.client.routing import Workspace
+from airflow_azml.client.transport import auth
+from airflow_azml.client.transport.clouds import CLOUDS, cloud_named, custom_cloud, is_safe
 from airflow_azml.client.transport.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from airflow_azml.client.azureml import AzureMLClient
     from airflow_azml.client.transport.auth import TokenSource
     from airflow_azml.client.transport.clouds import Cloud
 
@@ -175,8 +178,6 @@ class Settings:
                 yield f"{name} '{value}': is a resource id or a path, not a name; {write}"
 
     def _wrong_cloud(self) -> Iterator[str]:
-        from airflow_azml.client.transport.clouds import CLOUDS, is_safe  # noqa: PLC0415 - only when it is needed
-
         if self.cloud.casefold() != "custom":
             if self.cloud not in CLOUDS:
                 yield f"cloud {self.cloud!r}: must be one of {', '.join(CLOUDS)} or Custom"
@@ -204,9 +205,6 @@ class Settings:
             return _clients[self]
 
     def _new_client(self, on_secret: Callable[[str], None]) -> AzureMLClient:
-        from airflow_azml.client.azureml import AzureMLClient  # noqa: PLC0415 - only when it is needed
-        from airflow_azml.client.routing import Workspace  # noqa: PLC0415 - likewise
-
         cloud, verify = self._cloud(), self.ca_bundle or True
         workspace = Workspace(self.subscription_id, self.resource_group, self.workspace_name)
         return AzureMLClient(
@@ -214,7 +212,7 @@ class Settings:
         )
 
     def _tokens(self, cloud: Cloud, verify: bool | str) -> TokenSource:
-        from airflow_azml.client.transport import auth, credentials  # noqa: PLC0415 - only when they are needed
+        from airflow_azml.client.transport import credentials  # noqa: PLC0415 - loads msal and requests: not before a client is made
 
         principal = (self.tenant_id, self.client_id)
         match self.credential:
@@ -233,8 +231,6 @@ class Settings:
                 return credentials.ClientSecret(*principal, self.client_secret, cloud, verify=verify)
 
     def _cloud(self) -> Cloud:
-        from airflow_azml.client.transport.clouds import cloud_named, custom_cloud  # noqa: PLC0415 - only when it is needed
-
         if self.cloud.casefold() == "custom":
             optional = {"ml_audience": self.ml_audience, "studio": self.studio_url}
             return custom_cloud(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import msgspec
+from airflow.providers.common.compat.sdk import conf
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_azml.client.lifecycle import Policy, Target, Verdict, Watch
@@ -222,8 +223,6 @@ def _policy(
 @cache
 def _worker_heartbeat() -> float:
     """Return the seconds after which a worker's supervisor looks at its task at the latest."""
-    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415 - the triggerer has it loaded
-
     return float(conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0))
 
 

@@ -18,7 +18,7 @@ from airflow_azml.hooks.azureml import AzureMLHook
 def masked(monkeypatch):
     """What Airflow was asked to mask."""
     seen = []
-    monkeypatch.setattr("airflow.sdk.log.mask_secret", seen.append)
+    monkeypatch.setattr("airflow_azml.hooks.azureml.mask_secret", seen.append)
     return seen
 
 
