@@ -1,6 +1,6 @@
-"""The command line `airflow-azml`. Each command is one module with `add_arguments` and `run`.
+"""The command line `airflow-azml`. Each command is one module with `run`.
 
-Everything heavy is imported by the command that needs it: `--help` answers at once, and none of it loads Airflow.
+A command's module is imported when it is run: `--help` answers at once, and loads nothing of Airflow.
 """
 
 from airflow_azml.cli.parser import main

@@ -6,16 +6,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from airflow_azml.cli.connection import add_conn_id, hook
+from airflow_azml.cli.connection import hook
 
 if TYPE_CHECKING:
     import argparse
-
-
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `doctor`."""
-    add_conn_id(command)
-    command.add_argument("--json", action="store_true", help="one JSON object per step")
 
 
 def run(options: argparse.Namespace) -> int:

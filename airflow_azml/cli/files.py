@@ -5,24 +5,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from airflow_azml.client.files.project import COLLECTED, check_limits, select
+from airflow_azml.client.transport.errors import InputError
+
 if TYPE_CHECKING:
     import argparse
 
 
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `files`."""
-    command.add_argument("folder", metavar="FOLDER")
-    command.add_argument("--why", action="store_true", help="also show the excluded files, each with its rule")
-    command.add_argument(
-        "--deployment", action="store_true", help="as the code of a deployment: its outputs/ and logs/ are uploaded too"
-    )
-
-
 def run(options: argparse.Namespace) -> int:
     """Print a line for each file; the summary goes to stderr."""
-    from airflow_azml.client.files.project import COLLECTED, check_limits, select  # noqa: PLC0415 - only when needed
-    from airflow_azml.client.transport.errors import InputError  # noqa: PLC0415 - likewise
-
     try:
         found = select(options.folder, collected=() if options.deployment else COLLECTED)
         for file in found.files:

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_azml.cli.connection import add_conn_id, hook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from rich.console import Console
+from rich.table import Table
+
+from airflow_azml.cli.connection import hook
+from airflow_azml.client.filters import run_filter
+from airflow_azml.client.transport.errors import AzureMLError
+from airflow_azml.demo.display import duration
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterable, Iterator
 
     from airflow_azml.client.azureml import AzureMLClient
 
     Row = dict[str, Any]
 
-KINDS = ("runs", "models", "computes", "endpoints")
-
-
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `ls`."""
-    command.add_argument("kind", choices=KINDS)
-    add_conn_id(command)
-    command.add_argument("--limit", type=_rows, default=20, help="rows at most (%(default)s)")
-    command.add_argument("--experiment", help="runs: of this experiment")
-    command.add_argument("--status", action="append", default=[], help="runs: with this status; may be repeated")
-    command.add_argument("--name", help="models: of this name")
-    command.add_argument("--json", action="store_true", help="one JSON object per row")
-
-
-def _rows(text: str) -> int:
-    """Read a number of rows."""
-    if text.isdecimal() and int(text):
-        return int(text)
-    raise argparse.ArgumentTypeError(f"must be a whole number above 0, not '{text}'")
-
 
 def run(options: argparse.Namespace) -> int:
     """Print a table of what is in the workspace."""
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException  # noqa: PLC0415 - loads Airflow
-
-    from airflow_azml.client.transport.errors import AzureMLError  # noqa: PLC0415 - only when it is needed
-
     try:
         rows = list(_LISTS[options.kind](hook(options.conn_id).client, options))
     except (AirflowNotFoundException, AzureMLError) as error:
@@ -58,8 +41,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _runs(client: AzureMLClient, options: argparse.Namespace) -> Iterator[Row]:
-    from airflow_azml.client.filters import run_filter  # noqa: PLC0415 - only when it is needed
-
     names = [options.experiment] if options.experiment else [found.name for found in client.experiments.list()]
     wanted = run_filter(statuses=options.status)
     found = [(name, run) for name in names for run in client.runs.list(name, filter=wanted, limit=options.limit)]
@@ -120,9 +101,6 @@ _LISTS: dict[str, Callable[[AzureMLClient, argparse.Namespace], Iterable[Row]]] 
 
 
 def _print_table(kind: str, rows: list[Row]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only for a table
-    from rich.table import Table  # noqa: PLC0415 - likewise
-
     if not rows:
         print(f"no {kind}")
         return
@@ -137,8 +115,6 @@ def _print_table(kind: str, rows: list[Row]) -> None:
 
 def _text(name: str, value: Any) -> str:
     """Write a value as a person reads it, on one line."""
-    from airflow_azml.demo.display import duration  # noqa: PLC0415 - loads rich
-
     if name == "duration":
         return duration(value)
     if name == "created":

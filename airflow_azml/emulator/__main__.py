@@ -6,12 +6,9 @@ import argparse
 import os
 import re
 import sys
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
-from airflow_azml.emulator.host.claims import ClaimError, listen, only_one
-from airflow_azml.emulator.host.request_log import RequestLog
+from airflow_azml.emulator.host.claims import ClaimError
 from airflow_azml.emulator.kernel.state import StateError
 
 SHORTEST_SECRET = 16  # characters
@@ -52,36 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Say how Airflow finds the emulator, once it can, then serve until interrupted."""
+    from airflow_azml.emulator.host.serving import run as serve  # noqa: PLC0415 - `--help` answers without FastAPI
+
     try:
-        _serve(options)
+        serve(options)
     except (ClaimError, StateError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _serve(options: argparse.Namespace) -> None:
-    from airflow_azml.emulator.control.throttle import PUBLISHED  # noqa: PLC0415 - `--help` answers without FastAPI
-    from airflow_azml.emulator.host.connection import address_of, connection_line  # noqa: PLC0415 - likewise
-    from airflow_azml.emulator.host.emulator import Emulator  # noqa: PLC0415 - likewise
-    from airflow_azml.emulator.host.known_hosts import KnownHosts  # noqa: PLC0415 - likewise
-    from airflow_azml.emulator.host.server import serve  # noqa: PLC0415 - likewise
-    from airflow_azml.emulator.http.addresses import INSIDE  # noqa: PLC0415 - likewise
-    from airflow_azml.emulator.kernel.facts import PACES  # noqa: PLC0415 - likewise
-
-    with RequestLog(options.request_log) as requests, ExitStack() as claims:
-        claims.enter_context(only_one(options.data))
-        plain = claims.enter_context(listen(options.host, options.port, "--port"))
-        tls = options.tls_port and claims.enter_context(listen(options.host, options.tls_port, "--tls-port"))
-        line = connection_line(options.host, options.port, options.tls_port, options.data, options.secret)
-        known = KnownHosts.of_server(options.host, options.allow_host, trust_forwarded=options.trust_forwarded)
-        local_url = f"http://{address_of(options.host)}:{options.port}"
-        sdk_url = f"https://{INSIDE}:{options.tls_port}" if tls else ""
-        emulator = Emulator(
-            options.data, PACES[options.speed], local_url, options.secret, sdk_url, options.environments
-        )
-        emulator.throttle.limit(PUBLISHED if options.throttle else {})
-        serve(emulator, known, requests, plain, tls or None, partial(print, line, flush=True))
 
 
 def _port(text: str) -> int:

@@ -131,7 +131,7 @@ def test_ls_shows_how_long_runs_took_and_why_they_failed(monkeypatch, capsys):
         {"runId": "busy", "status": "Running", "startTimeUtc": "2026-03-01T10:00:00Z"},
         {"runId": "new", "status": "Queued"},
     ]
-    history = SimpleNamespace(list=lambda *_, **__: map(Run.parse, found))
+    history = SimpleNamespace(list=lambda *_, **__: map(Run.of, found))
     monkeypatch.setattr(ls, "hook", lambda _: SimpleNamespace(client=SimpleNamespace(runs=history)))
     assert main(["ls", "runs", "--experiment", "e"]) == 0
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
