@@ -6,8 +6,9 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_azml.client.lifecycle import Goal
 from airflow_azml.client.resources.compute import Computes
-from airflow_azml.client.transport.longrunning import Operation
+from airflow_azml.client.resources.compute_instance import ComputeInstances
 from airflow_azml.operators.artifact import AzureMLDownloadRunOutputsOperator
 from airflow_azml.operators.compute import (
     AzureMLDeleteComputeOperator,
@@ -54,7 +55,10 @@ def model(airflow, trained):
 def instance(emulator, airflow, until):
     """The name of a compute instance that runs."""
     name = airflow.run_id.replace("manual__", "ci")
-    body = {"location": "eastus", "properties": {"computeType": "ComputeInstance", "properties": {"vmSize": "S1"}}}
+    body = {
+        "location": "eastus",
+        "properties": {"computeType": "ComputeInstance", "properties": {"vmSize": "STANDARD_DS1_V2"}},
+    }
     emulator.arm("PUT", f"/computes/{name}", json=body).raise_for_status()
     until(lambda: state_of(emulator, name) == "Running")
     return name
@@ -81,9 +85,8 @@ def test_a_machine_that_still_runs_when_the_time_is_over_is_no_success(
     airflow, instance, monkeypatch, operator, deferrable
 ):
     """The service has accepted the stop or deletion, and nothing happens: the task fails, for the machine costs."""
-    accepted = Operation("https://management.azure.com/", "resource")
-    monkeypatch.setattr(Computes, "stop", lambda *_: accepted)
-    monkeypatch.setattr(Computes, "delete", lambda *_: accepted)
+    monkeypatch.setattr(ComputeInstances, "stop", lambda here, name: here.target(name, goal=Goal.STOPPED))
+    monkeypatch.setattr(Computes, "delete", lambda here, name, *_: here.target(name, goal=Goal.GONE))
     fields = {"compute_name": instance, "deferrable": deferrable, "timeout": 0.5, **QUICK}
     outcome = airflow.finish(airflow.run(operator, **fields))
     assert outcome.state == "failed"
@@ -179,7 +182,7 @@ def test_computes_models_and_endpoints_are_waited_for(airflow, emulator, trained
         ),
     }
     assert {wait.state for wait in waits.values()} == {"deferred"}
-    spec = {"vmSize": "S1", "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 1}}
+    spec = {"vmSize": "STANDARD_DS1_V2", "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 1}}
     body = {"location": "eastus", "properties": {"computeType": "AmlCompute", "properties": spec}}
     emulator.arm("PUT", f"/computes/{name}", json=body).raise_for_status()
     emulator.arm("PUT", f"/onlineEndpoints/{name}", json={"location": "eastus", "properties": {"authMode": "Key"}})

@@ -93,6 +93,10 @@ class Conversation:
             act("instance")
             wait_until(lambda state=state: client.computes.get("instance").state == state)
         client.compute_instances.restart("instance")
+        try:
+            client.computes.get("cpus")
+        except AzureMLError as error:
+            client.suggest(error)
         list(client.computes.list())
 
     def _run(self, client: Any, run_id: str) -> Any:

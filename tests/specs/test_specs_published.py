@@ -44,6 +44,7 @@ UNPUBLISHED = {
     r"GET .*/locations/\w+/computeOperationsStatus/.*": "an address that the service hands out",
     r"\w+ /content/v2.0/.*": "snapshots: only Microsoft's own SDK tells of them",
     r"POST /metric/v2.0/.*": "the metric service: only the SDK tells of it",
+    r"GET /mlflow/v1.0/.*/api/2.0/mlflow/runs/get .*": "MLflow's own REST API: the last value of every metric",
     r"(GET|PATCH) /history/.*/local/runs/[^/]+(/details)? .*": "runs by their ids alone, as the v2 SDK reads them",
     r"POST /history/.*/batchrundata v1.0": "many runs in one call, of the newer run history",
     r"GET /history/.*/computes/[^/]+/runs .*": "runs of a compute, of the newer run history",
