@@ -17,10 +17,10 @@ class AzureMLDownloadRunOutputsOperator(AzureMLBaseOperator):
 
     Files that are there are replaced, so that a retry ends with the same files.
 
-    API: `GET artifact/v2.0/.../artifacts/...`.
+    API: `GET artifact/v2.0/.../artifacts/...`, https://learn.microsoft.com/rest/api/azureml/
 
-    Returns `run_id`, `destination`, `files` and `studio_url`. Raises InputError when there is no such file, or
-    when a limit is passed.
+    Returns `run_id`, `destination`, `files` and `studio_url`. Raises InputError when there is no such file or when a
+    limit is passed, NotFoundError when there is no such run or when it has no outputs.
 
     :param run_id: the run, or v2 job.
     :param destination: absolute path of a folder, or the URL of an ObjectStoragePath such as `s3://conn_id@bucket/x`.

@@ -28,6 +28,8 @@ Result = dict[str, Any]
 class AzureMLBaseOperator(Templates, BaseOperator):
     """An operator that does one thing and is done.
 
+    An error that no retry can mend fails the task at once: AirflowFailException, whose `__context__` is the original.
+
     :param azureml_conn_id: the Airflow connection to the workspace.
     """
 

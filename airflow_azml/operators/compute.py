@@ -19,10 +19,11 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
     A compute of that name that is already as described is kept; other scale settings are updated; another VM size is
     refused, because only deleting the compute could change it. What is not given stays as it is.
 
-    API: `PUT` and `PATCH .../computes/{compute_name}`.
+    API: `PUT` and `PATCH .../computes/{compute_name}`, https://learn.microsoft.com/rest/api/azureml/compute
 
     Returns `compute_name`, `provisioning_state`, `state`, `vm_size`, `current_nodes`, `scale_settings`, `studio_url`.
-    Raises InputError for a value that is wrong, ConflictError for a difference that cannot be changed.
+    Raises InputError for a value that is wrong, ConflictError for a difference that cannot be changed,
+    OperationFailedError when the compute fails, TimeoutError after `timeout`.
 
     :param compute_name: 2 to 32 letters, digits or `-`.
     :param vm_size: for example `STANDARD_DS3_V2`. A new compute needs one; None keeps the size of one that exists.
@@ -78,7 +79,10 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
 class AzureMLDeleteComputeOperator(AzureMLWaitingOperator):
     """Delete a compute; one that does not exist is fine.
 
-    API: `DELETE .../computes/{compute_name}`. Returns `compute_name` and `studio_url`.
+    API: `DELETE .../computes/{compute_name}`, https://learn.microsoft.com/rest/api/azureml/compute
+
+    Returns `compute_name` and `studio_url`. Raises InputError for a value that is wrong, ConflictError when the service
+    refuses to delete it now, OperationFailedError when the deletion fails, TimeoutError after `timeout`.
 
     :param compute_name: the compute.
     :param underlying_resource_action: `Delete` its machines too, or only `Detach` them from the workspace.
@@ -118,8 +122,10 @@ class _PowerOperator(AzureMLWaitingOperator):
 class AzureMLStartComputeOperator(_PowerOperator):
     """Start a compute instance and wait until it runs; one that runs already is fine.
 
-    API: `POST .../computes/{compute_name}/start`. Returns what `AzureMLCreateComputeOperator` returns.
-    Raises InputError for a compute that is no instance.
+    API: `POST .../computes/{compute_name}/start`, https://learn.microsoft.com/rest/api/azureml/compute
+
+    Returns what `AzureMLCreateComputeOperator` returns. Raises InputError for a compute that is no instance,
+    NotFoundError when there is none, OperationFailedError when the start fails, TimeoutError after `timeout`.
 
     :param compute_name: the instance.
     """
@@ -132,8 +138,10 @@ class AzureMLStartComputeOperator(_PowerOperator):
 class AzureMLStopComputeOperator(_PowerOperator):
     """Stop a compute instance and wait until it has stopped; its disk stays, its machine costs nothing any more.
 
-    API: `POST .../computes/{compute_name}/stop`. Returns what `AzureMLCreateComputeOperator` returns.
-    Raises InputError for a compute that is no instance.
+    API: `POST .../computes/{compute_name}/stop`, https://learn.microsoft.com/rest/api/azureml/compute
+
+    Returns what `AzureMLCreateComputeOperator` returns. Raises InputError for a compute that is no instance,
+    NotFoundError when there is none, OperationFailedError when the stop fails, TimeoutError after `timeout`.
 
     :param compute_name: the instance.
     """

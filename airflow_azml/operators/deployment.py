@@ -19,10 +19,13 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
     What is not given stays as it is; when nothing differs, nothing is sent.
     The scoring code is uploaded once for the same content, the environment made once for the same packages.
 
-    API: `PUT .../onlineEndpoints/{endpoint_name}/deployments/{deployment_name}`.
+    API: `PUT .../onlineEndpoints/{endpoint_name}/deployments/{deployment_name}`,
+    https://learn.microsoft.com/rest/api/azureml/online-deployments
 
     Returns `endpoint_name`, `deployment_name`, `provisioning_state`, `model_id`, `scoring_uri` and `studio_url`. Raises
-    InputError for a value that is wrong, ConflictError for a difference that cannot be changed.
+    InputError for a value that is wrong, ConflictError for a difference that cannot be changed, NotFoundError when the
+    endpoint or the model does not exist, OperationFailedError, with the container's last lines, when the deployment
+    fails, TimeoutError after `timeout`.
 
     :param endpoint_name: the endpoint, which must exist.
     :param deployment_name: 3 to 32 letters, digits or `-`.
@@ -101,8 +104,12 @@ class AzureMLDeleteOnlineDeploymentOperator(AzureMLWaitingOperator):
 
     One that still has traffic is refused by the service: set the traffic first.
 
-    API: `DELETE .../onlineEndpoints/{endpoint_name}/deployments/{deployment_name}`. Returns `endpoint_name`,
-    `deployment_name` and `studio_url`.
+    API: `DELETE .../onlineEndpoints/{endpoint_name}/deployments/{deployment_name}`,
+    https://learn.microsoft.com/rest/api/azureml/online-deployments
+
+    Returns `endpoint_name`, `deployment_name` and `studio_url`. Raises InputError for a value that is wrong,
+    InvalidRequestError or ConflictError when the service refuses, OperationFailedError when the deletion fails,
+    TimeoutError after `timeout`.
 
     :param endpoint_name: the endpoint.
     :param deployment_name: the deployment.

@@ -19,10 +19,11 @@ class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
 
     What is not given stays as it is: traffic, other tags, identity.
 
-    API: `PUT .../onlineEndpoints/{endpoint_name}`.
+    API: `PUT .../onlineEndpoints/{endpoint_name}`, https://learn.microsoft.com/rest/api/azureml/online-endpoints
 
     Returns `endpoint_name`, `provisioning_state`, `scoring_uri`, `traffic` and `studio_url`. Raises InputError for a
-    value that is wrong, ConflictError for a difference that cannot be changed.
+    value that is wrong, ConflictError for a difference that cannot be changed, OperationFailedError when the endpoint
+    fails, TimeoutError after `timeout`.
 
     :param endpoint_name: 3 to 32 letters, digits or `-`; unique in the region.
     :param auth_mode: how callers authenticate: `Key`, as at new endpoints, `AMLToken` or `AADToken`.
@@ -62,8 +63,11 @@ class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
 class AzureMLSetOnlineTrafficOperator(AzureMLWaitingOperator):
     """Share an endpoint's traffic out among its deployments.
 
-    API: `PUT .../onlineEndpoints/{endpoint_name}`. Returns what `AzureMLCreateOnlineEndpointOperator` returns. Raises
-    InputError unless the shares make a whole.
+    API: `PUT .../onlineEndpoints/{endpoint_name}`, https://learn.microsoft.com/rest/api/azureml/online-endpoints
+
+    Returns what `AzureMLCreateOnlineEndpointOperator` returns. Raises InputError unless the shares make a whole,
+    NotFoundError when there is no such endpoint, OperationFailedError when the change fails, TimeoutError after
+    `timeout`.
 
     :param endpoint_name: the endpoint.
     :param traffic: percent by deployment, together 100 (or 0 for none).
@@ -85,9 +89,12 @@ class AzureMLSetOnlineTrafficOperator(AzureMLWaitingOperator):
 class AzureMLScoreOperator(AzureMLBaseOperator):
     """Send a request to an endpoint and return the model's answer.
 
-    API: `POST {scoring_uri}`. Returns `endpoint_name`, `answer` and `studio_url`. The answer is JSON or text; binary
-    data is `{"content_type": ..., "base64": ...}`. Raises ServiceError, with the last lines of the deployments' logs,
-    when the model fails.
+    API: `POST {scoring_uri}`, https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints
+
+    Returns `endpoint_name`, `answer` and `studio_url`. The answer is JSON or text; binary data is
+    `{"content_type": ..., "base64": ...}`. Raises ModelError when the model fails or refuses the request, and
+    ServiceError when the endpoint fails, both with the last lines of the deployments' logs; NotFoundError when there is
+    no such endpoint, ThrottledError after too many requests, InputError for data that JSON cannot hold.
 
     :param endpoint_name: the endpoint.
     :param data: what the model takes, as JSON.
@@ -125,7 +132,10 @@ class AzureMLScoreOperator(AzureMLBaseOperator):
 class AzureMLDeleteOnlineEndpointOperator(AzureMLWaitingOperator):
     """Delete an online endpoint with all its deployments; one that does not exist is fine.
 
-    API: `DELETE .../onlineEndpoints/{endpoint_name}`. Returns `endpoint_name` and `studio_url`.
+    API: `DELETE .../onlineEndpoints/{endpoint_name}`, https://learn.microsoft.com/rest/api/azureml/online-endpoints
+
+    Returns `endpoint_name` and `studio_url`. Raises InputError for a value that is wrong, OperationFailedError when the
+    deletion fails, TimeoutError after `timeout`.
 
     :param endpoint_name: the endpoint.
     """

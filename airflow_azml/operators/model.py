@@ -17,10 +17,12 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
 
     A retry of the task registers no second version: the version carries the task's identity.
 
-    API: `PUT .../models/{model_name}/versions/{version}` (v2), `POST modelmanagement/v1.0/.../models` (v1).
+    API: `PUT .../models/{model_name}/versions/{version}` (v2), `POST modelmanagement/v1.0/.../models` (v1),
+    https://learn.microsoft.com/rest/api/azureml/model-versions
 
     Returns `model_name`, `model_version`, `model_id`, `run_id` and `studio_url`. Raises InputError when the run has no
-    such file, NotOwnedError when the version belongs to another task.
+    such file, NotFoundError when there is no such run, NotOwnedError when the version belongs to another task,
+    ConflictError when somebody else has the version that was chosen.
 
     :param model_name: the model.
     :param run_id: the run whose outputs hold it.
@@ -86,9 +88,11 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
 class AzureMLSetModelTagsOperator(AzureMLBaseOperator):
     """Add or change tags of a model version, and its description if one is given; other tags stay.
 
-    API: `PUT .../models/{model_name}/versions/{model_version}` (v2), `PATCH` of the same model (v1).
+    API: `PUT .../models/{model_name}/versions/{model_version}` (v2), `PATCH` of the same model (v1),
+    https://learn.microsoft.com/rest/api/azureml/model-versions
 
-    Returns `model_name`, `model_version`, `tags` and `studio_url`. Raises NotFoundError when there is no such version.
+    Returns `model_name`, `model_version`, `tags` and `studio_url`. Raises NotFoundError when there is no such version,
+    InputError for tags that are no mapping of texts, numbers and booleans.
 
     :param model_name: the model.
     :param model_version: the version.
@@ -135,9 +139,10 @@ class AzureMLDeleteModelOperator(AzureMLBaseOperator):
 
     A version that is in use is not deleted: the task fails and says who uses it.
 
-    API: `DELETE .../models/{model_name}/versions/{model_version}`.
+    API: `DELETE .../models/{model_name}/versions/{model_version}`, https://learn.microsoft.com/rest/api/azureml/model-versions
 
-    Returns `model_name`, `model_version`, `deleted_versions` and `deleted`. Raises ConflictError for one in use.
+    Returns `model_name`, `model_version`, `deleted_versions` and `deleted`. Raises ConflictError for one in use,
+    InputError when neither or both of `model_version` and `all_versions` are given.
 
     :param model_name: the model.
     :param model_version: the version; required unless `all_versions` is True.

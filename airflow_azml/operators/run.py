@@ -21,11 +21,12 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     a request whose answer is lost, leads back to the same run. A run that failed is followed by a new one when Airflow
     retries the task; so is any run when a person clears the task, and one that was still active then is cancelled.
 
-    API: `POST execution/v1.0/.../experiments/{experiment}/startrun` with a multipart zip.
+    API: `POST execution/v1.0/.../experiments/{experiment}/startrun` with a multipart zip, https://learn.microsoft.com/rest/api/azureml/
 
-    Returns `run_id`, `experiment_name`, `status`, `started`, `ended`, `metrics` and `studio_url`. Raises InputError for
-    a value that is wrong, OperationFailedError when the run fails, TimeoutError when a limit is passed, NotOwnedError
-    when its id belongs to another task's run.
+    Returns `run_id`, `experiment_name`, `status`, `started`, `ended`, `duration` (seconds), `metrics` and `studio_url`.
+    Raises InputError for a value that is wrong, NotFoundError or InvalidRequestError when the service refuses the run,
+    OperationFailedError when the run fails, TimeoutError when a limit is passed, NotOwnedError when its id belongs to
+    another task's run.
 
     :param experiment_name: experiment of the run; made when absent.
     :param source_directory: project folder, relative to the DAG file; `.amlignore` (else `.gitignore`) is honoured.
@@ -39,7 +40,7 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     :param environment_variables: of the run, to add to those of the definition.
     :param tags: of the run, beside those that say whose it is.
     :param display_name: name of the run in studio.
-    :param max_files: refuse a folder with more files.
+    :param max_files: number of files at most: a folder with more is refused.
     :param max_bytes: refuse a larger folder, bytes before compression.
     :param queue_timeout: seconds after the submission, or after this try has adopted the run, within which it has to
         begin to run.
@@ -124,7 +125,10 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
 class AzureMLCancelRunOperator(AzureMLBaseOperator):
     """Cancel a run and see it canceled; one that has ended is left as it is.
 
-    API: `POST` to the run's cancel address. Returns `run_id`, `status` and `studio_url`.
+    API: `POST` to the run's cancel address, https://learn.microsoft.com/rest/api/azureml/
+
+    Returns `run_id`, `status` and `studio_url`. Raises InputError for a value that is wrong, ConflictError or
+    InvalidRequestError when the service refuses to cancel a run that is active.
 
     :param run_id: the run.
     :param experiment_name: its experiment, if known: some older workspaces need it.

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class AzureMLBaseSensor(Templates, BaseSensorOperator):
     """A sensor of this provider, in the modes `poke` and `reschedule`, and deferred, where it costs no worker slot.
 
+    An error that no retry can mend fails the task at once: AirflowFailException, whose `__context__` is the original.
+
     :param azureml_conn_id: the Airflow connection to the workspace.
     :param deferrable: wait in the triggerer; `[operators] default_deferrable` when None.
     :param poll_interval: seconds between two looks; 60 in mode `reschedule`, where each one costs a process, else 5.

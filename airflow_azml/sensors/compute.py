@@ -18,6 +18,12 @@ class AzureMLWaitForComputeSensor(AzureMLBaseSensor):
 
     A compute that does not exist yet is waited for; one whose provisioning has failed fails the sensor.
 
+    API: `GET .../computes/{compute_name}`, https://learn.microsoft.com/rest/api/azureml/compute
+
+    Returns `compute_name`, `provisioning_state`, `state`, `vm_size`, `current_nodes` and `scale_settings`. Raises
+    InputError for a value that is wrong, OperationFailedError when the compute has failed, AirflowSensorTimeout after
+    `timeout` seconds.
+
     :param compute_name: the compute.
     :param state: `provisioned`; of a compute instance also `running` or `stopped`.
     """

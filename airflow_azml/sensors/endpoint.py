@@ -18,6 +18,13 @@ class AzureMLWaitForOnlineEndpointSensor(AzureMLBaseSensor):
 
     What does not exist yet is waited for; what has failed fails the sensor.
 
+    API: `GET .../onlineEndpoints/{endpoint_name}` or `GET` of the deployment below it,
+    https://learn.microsoft.com/rest/api/azureml/online-endpoints
+
+    Returns `endpoint_name`, `provisioning_state`, `scoring_uri` and `traffic`; for a deployment what
+    `AzureMLCreateOnlineDeploymentOperator` returns, without `studio_url`. Raises InputError for a value that is wrong,
+    OperationFailedError when it has failed, AirflowSensorTimeout after `timeout` seconds.
+
     :param endpoint_name: the endpoint.
     :param deployment_name: this deployment of it; None waits for the endpoint itself.
     """

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 class AzureMLWaitForModelSensor(AzureMLBaseSensor):
     """Wait until a version of a model is registered.
 
+    API: `GET .../models/{model_name}/versions/{model_version}`, or the list of versions,
+    https://learn.microsoft.com/rest/api/azureml/model-versions
+
+    Returns `model_name`, `model_version`, `model_id`, `run_id` and `tags`; of the newest version, when any will do.
+    Raises InputError for a value that is wrong, AirflowSensorTimeout after `timeout` seconds.
+
     :param model_name: the model.
     :param model_version: this version; any when None.
     """

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 class AzureMLWaitForRunSensor(AzureMLBaseSensor):
     """Wait until a run has completed; fail, without retries, when it has failed or was canceled.
 
+    API: `GET history/v1.0/.../runs/{run_id}`, or `POST history/v1.0/.../batchrundata` for many runs,
+    https://learn.microsoft.com/rest/api/azureml/
+
+    Returns `run_id`, `experiment_name`, `status`, `started`, `ended`, `duration` in seconds and `metrics`. Raises
+    InputError for a value that is wrong, OperationFailedError when the run has failed, was canceled or does not exist,
+    AirflowSensorTimeout after `timeout` seconds.
+
     :param run_id: the run, or v2 job.
     :param experiment_name: its experiment, if known: some older workspaces need it.
     :param cancel_on_kill: cancel the run when this task is killed, or times out. False leaves it: it is another task's.
