@@ -1,7 +1,8 @@
 """What importing our operators adds to a DAG file that imports `airflow.sdk` already: milliseconds and megabytes.
 
 Every DAG processor pays it for every file, every time. Each figure is the median of fresh processes, taken in turn so
-that noise meets all alike. Providers of other services are measured beside ours where they are installed.
+that noise meets all alike. Providers of other services are measured beside ours where they are installed; `--install`
+makes an environment with some of them and this checkout, for the same Airflow, and removes it afterwards.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
+from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
 from airflow_azml.provider_info import get_provider_info
 
@@ -28,6 +33,8 @@ CANDIDATES = {
     "microsoft: Data Factory": "airflow.providers.microsoft.azure.operators.data_factory",
     "azure-machinelearning (discontinued)": "airflow_provider_azure_machinelearning.operators.machine_learning",
 }
+RIVALS = [f"apache-airflow-providers-{name}" for name in ("amazon", "databricks", "dbt-cloud", "microsoft-azure")]
+AIRFLOW = ("apache-airflow-core", "apache-airflow-task-sdk")
 # A run that is not counted writes the bytecode, as any installation has it.
 PROBE = """
 import json, sys, time
@@ -51,6 +58,18 @@ def probe(module: str) -> dict[str, float]:
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     cost: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return cost
+
+
+def install(folder: Path) -> Path:
+    """Make an environment with other providers and this checkout; return its Python."""
+    python = folder / "bin" / "python"
+    uv = shutil.which("uv")
+    subprocess.run([uv, "venv", "--quiet", f"--python={sys.executable}", folder] if uv else
+                   [sys.executable, "-m", "venv", folder], check=True)  # fmt: skip
+    pip = [uv, "pip", "install", f"--python={python}"] if uv else [python, "-m", "pip", "install"]
+    same = [f"{name}=={version(name)}" for name in AIRFLOW]
+    subprocess.run([*pip, "--quiet", *same, "--editable", Path(__file__).parents[1], *RIVALS], check=True)
+    return python
 
 
 def installed(module: str) -> bool:
@@ -78,7 +97,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=9, help="processes for each figure")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--install", action="store_true", help="beside other providers, in an environment made for it")
     options = parser.parse_args()
+    if options.install:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+            again = [argument for argument in sys.argv if argument != "--install"]
+            sys.exit(subprocess.run([install(Path(folder)), *again], check=False).returncode)
     costs = measure(options.repetitions)
     if options.json:
         print(json.dumps(costs))
