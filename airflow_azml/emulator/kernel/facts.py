@@ -54,6 +54,6 @@ class Pace:
 
 
 PACES = {
-    "fast": Pace(tick=0.1, retry_after=1, compute=1.0, node=1.0, endpoint=0.5),
+    "fast": Pace(tick=0.05, retry_after=1, compute=1.0, node=1.0, endpoint=0.5),
     "real": Pace(tick=1.0, retry_after=10, compute=10.0, node=60.0, endpoint=60.0),
 }

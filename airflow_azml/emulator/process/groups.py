@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -63,6 +64,20 @@ class ProcessGroup:
         with suppress(ChildProcessError):  # not our child, when a former emulator started it
             os.waitpid(self.pid, os.WNOHANG)
         return birth_of(self.pid) == self.birth
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the leader has ended, at most so many seconds; where the system cannot tell, as many."""
+        try:
+            leader = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):
+            time.sleep(seconds)
+            return
+        try:
+            poll = select.poll()
+            poll.register(leader, select.POLLIN)
+            poll.poll(seconds * 1000)
+        finally:
+            os.close(leader)
 
     def signal(self, number: signal.Signals) -> None:
         """Send the whole group a signal, if its leader still runs."""
@@ -122,7 +137,7 @@ class Attempt:
         """
         with output.open("ab") as stream:
             process = subprocess.Popen(  # noqa: S603 - the user's own command
-                [sys.executable, "-I", wrapper.__file__, str(self._claim_file), str(self._exit_file), *command],
+                [sys.executable, "-IS", wrapper.__file__, str(self._claim_file), str(self._exit_file), *command],
                 cwd=self.folder / "wd",
                 env={**environment, MARK: self._mark},
                 stdin=subprocess.DEVNULL,

@@ -221,7 +221,7 @@ class RunWorker:
                     self._site.runs.request_end(self.run_id, asdict(self._ending))
                 asked_at = time.monotonic()
                 group.signal(signal.SIGTERM)
-            time.sleep(self._site.tick)
+            group.wait(self._site.tick)
         group.end()  # the wrapper has done so, unless it was killed
         if self._stopping.is_set() and asked_at and not self._ending:
             raise Interrupted
