@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "emulator-fidelity.md").read_text()
 OFFERED, NOT_OFFERED = PAGE.split("## Not offered")
 ROWS = [row.split(" | ") for row in re.findall(r"^\| (.+) \|$", OFFERED, re.MULTILINE) if "`" in row]
-CHECKS = {"unit", "OpenAPI", "v1 SDK", "v2 SDK", "mlflow-skinny", "-"}
+CHECKS = {"unit", "shapes", "OpenAPI", "v1 SDK", "v2 SDK", "mlflow-skinny", "-"}
 
 
 def test_every_operation_has_one_row():

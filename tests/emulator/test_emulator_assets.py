@@ -21,10 +21,12 @@ def test_code_is_uploaded_and_found_by_its_hash(emulator, serving):
 
 
 def test_versions_do_not_change_what_they_are(emulator):
-    """The same version with the same content is 200, with another content 409."""
+    """The same version with the same content is 201 again, with another content 409."""
     path, body = "/environments/fixed/versions/1", {"properties": {"image": "a", "condaFile": CONDA}}
-    assert emulator.arm("PUT", path, json=body).status_code == 201
-    assert emulator.arm("PUT", path, json=body).status_code == 200
+    for _ in range(2):
+        answer = emulator.arm("PUT", path, json=body)
+        assert answer.status_code == 201
+        assert answer.headers["Location"].startswith(f"{emulator.url}{answer.json()['id']}?")
     other = emulator.arm("PUT", path, json={"properties": {"image": "b", "condaFile": CONDA}})
     assert other.status_code == 409
     assert "new version" in other.json()["error"]["message"]
@@ -40,7 +42,7 @@ def test_environments_list_their_versions_newest_first(emulator):
     newest = emulator.arm("GET", "/environments/many/versions", params={"$orderBy": "createdtime desc", "$top": 1})
     assert [one["name"] for one in newest.json()["value"]] == ["10"]
     archive = {"properties": {"image": "image:2", "isArchived": True}}
-    assert emulator.arm("PUT", "/environments/many/versions/2", json=archive).status_code == 200
+    assert emulator.arm("PUT", "/environments/many/versions/2", json=archive).status_code == 201
     listed = emulator.arm("GET", "/environments/many/versions").json()["value"]
     assert [one["name"] for one in listed] == ["10", "1"]
     everything = emulator.arm("GET", "/environments/many/versions", params={"listViewType": "All"}).json()["value"]

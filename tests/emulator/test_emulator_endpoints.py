@@ -45,9 +45,12 @@ def test_an_endpoint_has_no_scoring_uri_before_it_is_created(emulator, until):
     assert (answer.status_code, properties["provisioningState"], properties["scoringUri"]) == (201, "Creating", None)
     assert properties["authMode"] == "Key"
     assert properties["properties"]["AzureAsyncOperationUri"] == answer.headers["Azure-AsyncOperation"]
-    assert answer.headers["Location"]
+    assert answer.headers["Location"].startswith(f"{emulator.url}{answer.json()['id']}?")
     assert answer.headers["Retry-After"]
+    assert "/mfeOperationsStatus/oeidp:" in answer.headers["Azure-AsyncOperation"]
+    assert status(emulator, answer)["status"] == "Updating"
     until(lambda: status(emulator, answer)["status"] == "Succeeded")
+    assert status(emulator, answer)["startTime"] < status(emulator, answer)["endTime"]
     found = emulator.arm("GET", "/onlineEndpoints/BORN", headers={"Host": "elsewhere.localhost:1"}).json()
     assert found["properties"]["scoringUri"] == "http://elsewhere.localhost:1/_score/born/score"
     assert "born" in [endpoint["name"] for endpoint in emulator.arm("GET", "/onlineEndpoints").json()["value"]]
@@ -61,9 +64,10 @@ def test_a_patch_changes_tags_and_identity_only(emulator, create, until):
     until(lambda: emulator.arm("GET", path).json()["properties"]["provisioningState"] == "Succeeded")
     keys = emulator.arm("POST", f"{path}/listKeys").json()
     answer = emulator.arm("PATCH", path, json={"tags": {"a": None, "c": "3"}, "identity": {"type": "None"}})
-    assert (answer.status_code, answer.json()) == (202, None)
+    assert (answer.status_code, answer.content) == (202, b"")
     assert "/mfeOperationResults/" in answer.headers["Location"]
-    until(lambda: emulator.call("GET", answer.headers["Location"]).status_code == 204)
+    assert "Azure-AsyncOperation" not in answer.headers
+    until(lambda: emulator.call("GET", answer.headers["Location"]).status_code == 200)
     after = emulator.arm("GET", path).json()
     assert (after["tags"], after["identity"]["type"]) == ({"b": "2", "c": "3"}, "None")
     assert after["properties"]["scoringUri"] == before["properties"]["scoringUri"]
@@ -85,8 +89,8 @@ def slow(tmp_path):
 def test_a_later_change_supersedes_the_one_under_way(slow):
     """The operation of a PUT that another PUT or a DELETE overtakes ends as Canceled."""
     endpoints, operations = slow
-    first = endpoints.put("twice", body())[0]["change"]["operations"][-1]
-    second = endpoints.put("twice", body(description="two"))[0]["change"]["operations"][-1]
+    first = endpoints.put("twice", body())["change"]["operations"][-1]
+    second = endpoints.put("twice", body(description="two"))["change"]["operations"][-1]
     assert (operations.get(first)["status"], operations.get(second)["status"]) == ("Canceled", "InProgress")
     deletion = endpoints.delete("twice")["change"]["operations"][-1]
     assert (operations.get(second)["status"], operations.get(deletion)["status"]) == ("Canceled", "InProgress")
@@ -109,7 +113,7 @@ def test_delete_takes_its_time_and_absent_is_204(emulator, create, until):
     create("short-lived")
     answer = emulator.arm("DELETE", "/onlineEndpoints/short-lived")
     assert answer.status_code == 202
-    until(lambda: emulator.call("GET", answer.headers["Location"]).status_code == 204)
+    until(lambda: emulator.call("GET", answer.headers["Location"]).status_code == 200)
     assert emulator.arm("GET", "/onlineEndpoints/short-lived").status_code == 404
     assert emulator.arm("DELETE", "/onlineEndpoints/short-lived").status_code == 204
 

@@ -170,7 +170,7 @@ def test_an_endpoint_shows_its_deployments_but_no_key(emulator: Any, serving: An
         ("/runs/nobody", "RunNotFound"),
         ("/runs/nobody/files/x", "RunNotFound"),
         ("/compute/none/details", "ComputeNotFound"),
-        ("/endpoints/realtime/none/detail", "EndpointNotFound"),
+        ("/endpoints/realtime/none/detail", "No endpoint with name none"),
         ("/home?wsid=/subscriptions/other", "WorkspaceNotFound"),
     ],
 )

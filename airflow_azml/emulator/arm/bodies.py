@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from airflow_azml.emulator.http import addresses
+from airflow_azml.emulator.http import addresses, arm_resources
 from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.kernel.operations import UNDER_WAY
+
+if TYPE_CHECKING:
+    from airflow_azml.emulator.kernel.store import Document
 
 GROUP_PATH = f"/subscriptions/{facts.SUBSCRIPTION}/resourceGroups/{facts.RESOURCE_GROUP}"
 SERVICES = (
-    "api", "artifact", "catalog", "content", "execution", "experimentation", "history", "hyperdrive", "jasmine",
-    "metric", "metrics", "modelmanagement", "notebooks", "pipelines", "project_content", "run_history", "snapshot",
+    "api", "artifact", "catalog", "content", "execution", "experimentation", "gallery", "history", "hyperdrive",
+    "jasmine", "labeling", "metric", "metrics", "modelmanagement", "notebooks", "pipelines", "project_content",
+    "run_history", "snapshot",
 )  # fmt: skip
+
+CREATED = "2026-01-01T00:00:00.0000000Z"
+PLAIN: dict[str, Any] = {  # what nobody has asked this workspace to be
+    "EnableSoftwareBillOfMaterials": False,
+    "allowRoleAssignmentOnRG": False,
+    "enableDataIsolation": False,
+    "enableServiceSideCMKEncryption": False,
+    "hbiWorkspace": False,
+    "imageBuildCompute": None,
+    "ipAllowlist": [],
+    "linkedModelInventoryArmId": None,
+    "managedNetwork": {"isolationMode": "Disabled", "changeableIsolationModes": []},
+    "privateLinkCount": 0,
+    "provisioningState": "Succeeded",
+    "publicNetworkAccess": "Enabled",
+    "serverlessComputeSettings": None,
+    "softDeleteEnabled": False,
+    "storageHnsEnabled": False,
+    "systemDatastoresAuthMode": "accesskey",
+    "v1LegacyMode": False,
+}
 
 
 def subscription() -> dict[str, Any]:
@@ -23,6 +50,12 @@ def subscription() -> dict[str, Any]:
         "displayName": "airflow-azml emulator",
         "state": "Enabled",
         "authorizationSource": "RoleBased",
+        "managedByTenants": [],
+        "subscriptionPolicies": {
+            "locationPlacementId": "Public_2014-09-01",
+            "quotaId": "PayAsYouGo_2014-09-01",
+            "spendingLimit": "Off",
+        },
     }
 
 
@@ -47,26 +80,52 @@ def workspace(base: str) -> dict[str, Any]:
         "type": "Microsoft.MachineLearningServices/workspaces",
         "location": facts.LOCATION,
         "tags": {},
+        "etag": None,
         "kind": "Default",
         "sku": {"name": "Basic", "tier": "Basic"},
         "identity": {"type": "SystemAssigned", "principalId": facts.WORKSPACE_ID, "tenantId": facts.TENANT},
+        "systemData": arm_resources.system_data(CREATED, CREATED),
         "properties": {
+            **PLAIN,
             "workspaceId": facts.WORKSPACE_ID,
             "friendlyName": facts.WORKSPACE,
             "description": "Azure Machine Learning on this machine",
-            "creationTime": "2026-01-01T00:00:00.0000000Z",
+            "creationTime": CREATED,
             "storageAccount": _resource("Microsoft.Storage/storageAccounts", facts.STORAGE_ACCOUNT),
             "keyVault": _resource("Microsoft.KeyVault/vaults", "local"),
             "applicationInsights": _resource("Microsoft.Insights/components", "local"),
+            "containerRegistry": _resource("Microsoft.ContainerRegistry/registries", "local"),
+            "sasGetterUri": "",
+            "sdkTelemetryAppInsightsKey": facts.WORKSPACE_ID,
+            "notebookInfo": {
+                "resourceId": facts.WORKSPACE_ID.replace("-", ""),
+                "fqdn": "notebooks.invalid",
+                "isPrivateLinkEnabled": False,
+                "notebookPreparationError": None,
+            },
             "discoveryUrl": f"{regional}/discovery",
             "mlFlowTrackingUri": f"azureml://{regional.partition('://')[2]}/mlflow/v1.0{facts.WORKSPACE_PATH}",
             "tenantId": facts.TENANT,
-            "hbiWorkspace": False,
-            "publicNetworkAccess": "Enabled",
-            "v1LegacyMode": False,
-            "provisioningState": "Succeeded",
         },
     }
+
+
+def operation(document: Document, operation_id: str, path: str) -> dict[str, Any]:
+    """A long-running operation on an endpoint or a deployment: while it is under way, it is `Updating`."""
+    under_way = document["status"] == UNDER_WAY
+    return {
+        "id": path,
+        "name": operation_id,
+        "status": "Updating" if under_way else document["status"],
+        "startTime": _time(document["began"]),
+        **({} if under_way else {"endTime": _time(document["ended"])}),
+        "percentComplete": document.get("percentComplete", 0.0),
+        **({"error": document["error"]} if "error" in document else {}),
+    }
+
+
+def _time(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()
 
 
 def discovery(base: str) -> dict[str, str]:

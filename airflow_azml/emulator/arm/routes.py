@@ -8,17 +8,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from airflow_azml.emulator.arm import bodies
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
-from airflow_azml.emulator.http.faults import Fault, bad_request, not_found
-from airflow_azml.emulator.http.operation_headers import Headers
+from airflow_azml.emulator.http.faults import Fault, bad_request, missing
+from airflow_azml.emulator.http.operation_headers import Headers, OperationHeaders
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, router
 from airflow_azml.emulator.identity.access import ARM
 from airflow_azml.emulator.kernel.operations import UNDER_WAY, Operations
+from airflow_azml.emulator.kernel.store import Document
 
 open_routes = router()
 routes = router(dependencies=ARM)
@@ -82,25 +84,42 @@ def get_workspace(base: Base) -> dict[str, Any]:
     return bodies.workspace(base)
 
 
-@routes.get(OPERATIONS + "/{family}OperationsStatus/{operation_id}")
-def operation_status(operation_id: str, operations: Engine[Operations], headers: Headers) -> Response:
-    """What `Azure-AsyncOperation` points to: 200 with the status, also when that is Failed."""
-    operation = operations.get(operation_id)
+def _found(operations: Operations, operation_id: str) -> Document:
+    """Return an operation by its id, before which may stand what it belongs to."""
+    operation = operations.get(operation_id.rpartition(":")[2])
     if operation is None:
-        raise not_found("Operation", operation_id)
+        raise missing("OperationNotFound", f"Operation {operation_id} not found.")
+    return operation
+
+
+def _waiting(operation: Document, headers: OperationHeaders) -> dict[str, str] | None:
+    return headers.wait() if operation["status"] == UNDER_WAY else None
+
+
+@routes.get(OPERATIONS + "/computeOperationsStatus/{operation_id}")
+def compute_operation(operation_id: str, operations: Engine[Operations], headers: Headers) -> Response:
+    """What `Azure-AsyncOperation` of a compute points to: 200 with the status, also when that is Failed."""
+    operation = _found(operations, operation_id)
     members = ("status", "percentComplete", "error")
     body = {member: operation[member] for member in members if member in operation}
-    return JSONResponse(body, headers=headers.wait() if operation["status"] == UNDER_WAY else None)
+    return JSONResponse(body, headers=_waiting(operation, headers))
 
 
-@routes.get(OPERATIONS + "/{family}OperationResults/{operation_id}")
-def operation_result(family: str, operation_id: str, operations: Engine[Operations], headers: Headers) -> Response:
-    """What `Location` points to: 202 until the operation has ended, then 204, or the operation's error."""
-    operation = operations.get(operation_id)
-    if operation is None:
-        raise not_found("Operation", operation_id)
+@routes.get(OPERATIONS + "/mfeOperationsStatus/{operation_id}")
+def operation_status(operation_id: str, operations: Engine[Operations], headers: Headers, request: Request) -> Response:
+    """What `Azure-AsyncOperation` of an endpoint or a deployment points to: 200, also when the status is Failed."""
+    operation = _found(operations, operation_id)
+    body = bodies.operation(operation, operation_id, request.url.path)
+    return JSONResponse(body, headers=_waiting(operation, headers))
+
+
+@routes.get(OPERATIONS + "/mfeOperationResults/{operation_id}")
+def operation_result(operation_id: str, operations: Engine[Operations], headers: Headers, request: Request) -> Response:
+    """What `Location` points to: 202 until the operation has ended, then 200 with it, or the operation's error."""
+    operation = _found(operations, operation_id)
     if operation["status"] == UNDER_WAY:
-        return Response(status_code=202, headers=headers.began(operation_id, f"{family}Operation", location=True))
+        prefix = operation_id.partition(":")[0]
+        return JSONResponse({}, 202, headers.result(operation["id"], prefix))
     if "error" in operation:
         raise Fault(400, operation["error"]["code"], operation["error"]["message"])
-    return Response(status_code=204)
+    return JSONResponse(bodies.operation(operation, operation_id, request.url.path))

@@ -14,6 +14,7 @@ from airflow_azml.emulator.http import arm_resources
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
+from airflow_azml.emulator.http.operation_headers import Headers
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick_text, router
 from airflow_azml.emulator.identity.access import ARM
@@ -53,10 +54,11 @@ def start_pending_upload(blobs: Engine[BlobStore], base: Base, body: JsonObject)
 
 
 @routes.put("/codes/{name}/versions/{version}")
-def put_code(codes: Engine[Codes], name: str, version: str, body: JsonObject) -> Response:
-    """Code Versions - Create Or Update."""
+def put_code(codes: Engine[Codes], headers: Headers, name: str, version: str, body: JsonObject) -> Response:
+    """Code Versions - Create Or Update: 201 with its address when it did not exist."""
     code, new = codes.put(name, version, body)
-    return JSONResponse(codes.render(code), 201 if new else 200)
+    answer = codes.render(code)
+    return JSONResponse(answer, 201, headers.resource(answer["id"])) if new else JSONResponse(answer)
 
 
 @routes.get("/codes")
@@ -113,10 +115,13 @@ def list_environment_versions(
 
 
 @routes.put("/environments/{name}/versions/{version}")
-def put_environment(environments: Engine[Environments], name: str, version: str, body: JsonObject) -> Response:
-    """Environment Versions - Create Or Update."""
-    environment, new = environments.put(name, version, body)
-    return JSONResponse(environments.render(environment), 201 if new else 200)
+def put_environment(
+    environments: Engine[Environments], headers: Headers, name: str, version: str, body: JsonObject
+) -> Response:
+    """Environment Versions - Create Or Update: 201, also when it existed."""
+    environment, _ = environments.put(name, version, body)
+    answer = environments.render(environment)
+    return JSONResponse(answer, 201, headers.resource(answer["id"]))
 
 
 @routes.get("/environments/{name}/versions/{version}")

@@ -72,7 +72,7 @@ class Assets:
         """Return a version; the 404 of the service when there is none."""
         asset = self.find(name, version)
         if asset is None:
-            raise faults.not_found(self.kind.noun, f"{name}:{version}")
+            raise faults.no_asset(self.kind.noun, f"{name}:{version}")
         return asset
 
     def resolve(self, reference: str) -> Document:
@@ -111,13 +111,14 @@ class Assets:
     def render(self, asset: Document) -> dict[str, Any]:
         """Render a version."""
         path = f"{self.kind.collection}/{asset['name']}/versions/{asset['version']}"
-        return arm_resources.render(path, asset, asset["spec"])
+        properties = {name: value for name, value in asset["spec"].items() if name != "build" or value}
+        return arm_resources.render(path, asset, properties)
 
     def render_container(self, name: str) -> dict[str, Any]:
         """Render what a name stands for; the 404 of the service when it has no version."""
         versions = self.versions(name)
         if not versions:
-            raise faults.not_found(f"{self.kind.noun}Container", name)
+            raise faults.no_asset(f"{self.kind.noun} container", name)
         newest = versions[0]
         numbers = [int(asset["version"]) for asset in versions if asset["version"].isdecimal()]
         properties = {
@@ -191,7 +192,9 @@ ENVIRONMENT = AssetKind(
         "environmentType": "UserCreated",
         "inferenceConfig": None,
         "osType": "Linux",
-        "stage": None,
+        "autoDeleteSetting": None,
+        "intellectualProperty": None,
+        "stage": "Development",
     },
     _check_environment,
 )

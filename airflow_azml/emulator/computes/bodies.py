@@ -12,24 +12,43 @@ from airflow_azml.emulator.kernel import facts
 if TYPE_CHECKING:
     from airflow_azml.emulator.kernel.store import Document
 
+IMAGE = "24.05.30"  # version of the operating system that an instance is said to have
+UNSET = dict.fromkeys((
+    "autologgerSettings", "containers", "dataDisks", "dataMounts", "imageSku", "imageVersion",
+    "personalComputeInstanceSettings", "setupScripts", "updateStatus",
+))  # fmt: skip
+UNUSED: dict[str, Any] = {
+    "customServices": [],
+    "enableBatchPrivateLink": False,
+    "enableNodePublicIp": True,
+    "enableOSPatching": False,
+    "enableRootAccess": True,
+    "enableSSO": True,
+    "osImageMetadata": {"currentImageVersion": IMAGE, "latestImageVersion": IMAGE, "isLatestOsImageVersion": True},
+    "releaseQuotaOnStop": False,
+    "schedules": {"computeStartStop": []},
+    "versions": {"runtime": "2.4.0"},
+}
+
 
 def resource(compute: Document) -> dict[str, Any]:
     """The whole resource."""
     spec = compute["spec"]
-    identity = {"identity": {"type": spec["identity"]}} if spec["identity"] else {}
+    identity = {"type": spec["identity"], "principalId": facts.WORKSPACE_ID, "tenantId": facts.TENANT}
     return {
         "id": f"{facts.WORKSPACE_PATH}/computes/{compute['name']}",
         "name": compute["name"],
         "type": "Microsoft.MachineLearningServices/workspaces/computes",
         "location": spec["location"],
         "tags": spec["tags"],
-        **identity,
+        **({"identity": identity} if spec["identity"] else {}),
         "properties": {
             "computeType": spec["computeType"],
             "computeLocation": spec["location"],
             "description": spec["description"],
             "provisioningState": compute["provisioningState"],
             "provisioningErrors": compute.get("provisioningErrors", []),
+            "provisioningWarnings": {},
             "createdOn": compute["createdOn"],
             "modifiedOn": compute["modifiedOn"],
             "resourceId": None,  # of an attached resource; azureml-core refuses a compute without this member
@@ -56,7 +75,11 @@ def _cluster(compute: Document) -> dict[str, Any]:
         "osType": spec["osType"],
         "vmSize": spec["vmSize"],
         "vmPriority": spec["vmPriority"],
+        "virtualMachineImage": None,
         "isolatedNetwork": False,
+        "enableNodePublicIp": True,
+        "enableBatchPrivateLink": False,
+        "propertyBag": {},
         "scaleSettings": {key: value for key, value in spec["scaleSettings"].items() if key != "idleSeconds"},
         **administrator,
         **_subnet(spec),
@@ -82,6 +105,7 @@ def _instance(compute: Document) -> dict[str, Any]:
     state = "JobRunning" if compute["state"] == "Running" and busy else compute["state"]
     status = "InProgress" if compute["change"] else "Succeeded"
     return {
+        **UNSET,
         "vmSize": spec["vmSize"],
         **_subnet(spec),
         "applicationSharingPolicy": spec["applicationSharingPolicy"],
@@ -94,10 +118,11 @@ def _instance(compute: Document) -> dict[str, Any]:
         "computeInstanceAuthorizationType": "personal",
         "connectivityEndpoints": {"publicIpAddress": "192.0.2.4", "privateIpAddress": "10.0.0.4"},
         "applications": [],
+        **UNUSED,
         "createdBy": {"userName": facts.CLIENT_ID, "userOrgId": facts.TENANT, "userId": facts.WORKSPACE_ID},
         "errors": [],
         "state": state,
-        "lastOperation": {**compute["lastOperation"], "operationStatus": status},
+        "lastOperation": {**compute["lastOperation"], "operationStatus": status, "operationTrigger": "User"},
     }
 
 

@@ -127,18 +127,15 @@ class Computes:
             raise faults.not_found("Compute", name)
         return compute
 
-    def put(self, name: str, spec: dict[str, Any]) -> tuple[Document, str, bool]:
-        """Begin to create a compute, or to change the one that exists.
-
-        :return: the compute, the operation's id, and whether it is new.
-        """
+    def put(self, name: str, spec: dict[str, Any]) -> tuple[Document, str]:
+        """Begin to create a compute, or to change the one that exists; return it and the operation's id."""
         with self._store.put_or_change(KIND, name) as compute:
-            if new := not compute:
+            if not compute:
                 compute.update(_created(name, spec))
                 operation_id = self._begin(compute, {"state": "Running", **_outcome(spec)}, "Create")
             else:
                 operation_id = self._respec(compute, merge(compute["spec"], spec))
-            return compute, operation_id, new
+            return compute, operation_id
 
     def rescale(self, name: str, body: dict[str, Any]) -> tuple[Document, str]:
         """Begin to change the scale settings of a cluster; return it and the operation's id."""

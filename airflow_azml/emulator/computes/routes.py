@@ -11,7 +11,7 @@ from airflow_azml.emulator.computes import bodies, specs
 from airflow_azml.emulator.computes.engine import Computes
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
-from airflow_azml.emulator.http.operation_headers import COMPUTE, Headers, OperationHeaders
+from airflow_azml.emulator.http.operation_headers import Headers, OperationHeaders
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonObject, router
 from airflow_azml.emulator.identity.access import ARM, REGIONAL
@@ -29,23 +29,24 @@ def list_computes(computes: Engine[Computes], pager: Paged) -> dict[str, Any]:
 
 @regional.get("/{name}")
 @routes.get("/{name}")
-def get_compute(name: str, computes: Engine[Computes]) -> dict[str, Any]:
-    """Machine Learning Compute - Get."""
-    return bodies.resource(computes.get(name))
+def get_compute(name: str, computes: Engine[Computes]) -> Any:
+    """Machine Learning Compute - Get; the service's 404 has no body."""
+    compute = computes.find(name)
+    return bodies.resource(compute) if compute else Response(status_code=404)
 
 
 @routes.put("/{name}")
 def put_compute(name: str, body: JsonObject, computes: Engine[Computes], headers: Headers) -> Response:
-    """Machine Learning Compute - Create Or Update: 201 when it did not exist, 200 when it did."""
-    compute, operation_id, new = computes.put(name, specs.read(name, body))
-    return JSONResponse(bodies.resource(compute), 201 if new else 200, headers.began(operation_id, COMPUTE))
+    """Machine Learning Compute - Create Or Update: 201, also when it existed."""
+    compute, operation_id = computes.put(name, specs.read(name, body))
+    return JSONResponse(bodies.resource(compute), 201, headers.compute(operation_id))
 
 
 @routes.patch("/{name}")
 def patch_compute(name: str, body: JsonObject, computes: Engine[Computes], headers: Headers) -> Response:
     """Machine Learning Compute - Update: the scale settings of a cluster."""
     compute, operation_id = computes.rescale(name, body)
-    return JSONResponse(bodies.resource(compute), headers=headers.began(operation_id, COMPUTE))
+    return JSONResponse(bodies.resource(compute), 202, headers.compute(operation_id))
 
 
 @routes.delete("/{name}")
@@ -60,7 +61,7 @@ def delete_compute(name: str, request: Request, computes: Engine[Computes], head
         return Response(status_code=204)
     if action.casefold() == "detach":
         raise bad_request(f"Compute '{name}' was made by the workspace and cannot be detached: use Delete.")
-    return Response(status_code=202, headers=headers.began(computes.delete(name), COMPUTE, location=True))
+    return Response(status_code=202, headers=headers.compute(computes.delete(name)))
 
 
 @routes.post("/{name}/listNodes")
@@ -75,7 +76,7 @@ def list_nodes(name: str, computes: Engine[Computes]) -> dict[str, Any]:
 def _power(
     action: Literal["start", "stop", "restart"], name: str, computes: Computes, headers: OperationHeaders
 ) -> Response:
-    return Response(status_code=202, headers=headers.began(computes.power(name, action), COMPUTE, location=True))
+    return Response(status_code=202, headers=headers.compute(computes.power(name, action)))
 
 
 @routes.post("/{name}/start")

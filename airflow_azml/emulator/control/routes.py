@@ -79,13 +79,13 @@ def set_limits(throttle: Engine[Throttle], body: JsonObject) -> dict[str, Any]:
 
 
 @routes.get("/speed")
-def get_speed(pace: Engine[Pace]) -> dict[str, float]:
-    """Show how many seconds things take."""
+def get_speed(pace: Engine[Pace]) -> dict[str, float | None]:
+    """Show how many seconds things take; `retryAfter` is null while no such header is sent."""
     return {member: getattr(pace, name) for member, name in SECONDS.items()}
 
 
 @routes.post("/speed")
-def set_speed(pace: Engine[Pace], body: JsonObject) -> dict[str, float]:
+def set_speed(pace: Engine[Pace], body: JsonObject) -> dict[str, float | None]:
     """Take up a pace, `fast` or `real`, or single times of it; what is under way keeps its time."""
     body = known_members(body, "Speed", ("speed", *SECONDS))
     speed = pick_text(body, "speed", default="")
@@ -93,10 +93,12 @@ def set_speed(pace: Engine[Pace], body: JsonObject) -> dict[str, float]:
         raise bad_request(f"'speed' must be one of {', '.join(PACES)}.", target="speed")
     source: Pace = PACES.get(speed, pace)
     whole = {"retryAfter"}  # the header has no fractions
-    seconds = {
-        name: _number(body, member, getattr(source, name), whole=member in whole) for member, name in SECONDS.items()
+    given = {
+        name: _number(body, member, 0, whole=member in whole)
+        for member, name in SECONDS.items()
+        if pick(body, member) is not None
     }
-    pace.change(**seconds)
+    pace.change(**{name: given.get(name, getattr(source, name)) for name in SECONDS.values()})
     return get_speed(pace)
 
 

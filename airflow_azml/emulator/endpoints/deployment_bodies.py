@@ -108,7 +108,7 @@ def render(deployment: Document) -> dict[str, Any]:
         {**spec, "model": spec["model"] or None, "provisioningState": deployment["state"]},
         location=deployment["location"],
         tags=deployment["tags"],
-        sku=deployment["sku"],
+        sku={"tier": "Standard", **deployment["sku"]},
         kind="Managed",
         identity={"type": deployment["identityType"]},
     )

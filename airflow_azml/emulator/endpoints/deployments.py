@@ -76,23 +76,23 @@ class OnlineDeployments:
         self._endpoints.get(endpoint)
         deployment = self._store.get(DEPLOYMENT, f"{endpoint}/{name}")
         if deployment is None:
-            raise faults.not_found("Deployment", name)
+            raise faults.missing("NoSuchDeployment", f"No deployment with name {name} was found.")
         return deployment
 
-    def put(self, endpoint: str, name: str, body: dict[str, Any]) -> tuple[Document, bool]:
-        """Create a deployment or replace it; return it and whether it is new."""
+    def put(self, endpoint: str, name: str, body: dict[str, Any]) -> Document:
+        """Create a deployment or replace it; return it."""
         given = deployment_bodies.read(name, body)
         with self._store.put_or_change(DEPLOYMENT, f"{endpoint}/{name}") as deployment:
             owner = self._endpoints.get(endpoint)
             if owner["state"] in {"Creating", "Deleting"}:
                 raise faults.conflict("Conflict", f"Endpoint '{endpoint}' is {owner['state']}.")
             self._fleet.check(given["spec"])
-            if new := not deployment:
+            if not deployment:
                 deployment.update(_created(owner["name"], name))
             _refuse_when_deleting(deployment)
             deployment.update(given, modified=arm_resources.now(), revision=deployment["revision"] + 1)
             self._begin(deployment, "Updating" if deployment["served"] else "Creating")
-            return deployment, new
+            return deployment
 
     def patch(self, endpoint: str, name: str, body: dict[str, Any]) -> Document:
         """Change tags and sku; what serves goes on serving."""

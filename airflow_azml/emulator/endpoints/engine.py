@@ -61,23 +61,23 @@ class OnlineEndpoints:
         """Return an endpoint; the 404 of the service when there is none."""
         endpoint = self.find(name)
         if endpoint is None:
-            raise faults.not_found("Endpoint", name)
+            raise faults.missing("NoSuchEndpoint", f"No endpoint with name {name} was found.")
         return endpoint
 
     def find(self, name: str) -> Document | None:
         """Return an endpoint, or None."""
         return self._store.get(ENDPOINT, name)
 
-    def put(self, name: str, body: dict[str, Any]) -> tuple[Document, bool]:
-        """Create the endpoint or replace what it says; return it and whether it is new."""
+    def put(self, name: str, body: dict[str, Any]) -> Document:
+        """Create the endpoint or replace what it says; return it."""
         with self._store.put_or_change(ENDPOINT, name) as endpoint:
             given = endpoint_bodies.read(name, body, self._deployments(name))
-            if new := not endpoint:
+            if not endpoint:
                 endpoint.update(given, **_created(name))
             _refuse_when_deleting(endpoint)
             endpoint.update(given, modified=arm_resources.now())
             self._begin(endpoint, "Creating" if endpoint["state"] == "Creating" else "Updating")
-            return endpoint, new
+            return endpoint
 
     def patch(self, name: str, body: dict[str, Any]) -> Document:
         """Change tags and identity; everything else stays as it is."""

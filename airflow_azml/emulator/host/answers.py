@@ -34,6 +34,8 @@ def answer(request: Request, error: Exception) -> Response:
     if plane == "blob":
         headers = {**fault.headers, "x-ms-error-code": fault.code}
         return Response(faults.xml_envelope(fault), fault.status, headers, media_type="application/xml")
+    if plane == "arm" and not hasattr(request.state, "admitted"):
+        plane = "gateway"
     body = faults.envelope(fault, plane, request_id=request.state.request_id, location=facts.LOCATION)
     return JSONResponse(body, status_code=fault.status, headers=fault.headers)
 

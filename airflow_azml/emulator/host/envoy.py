@@ -21,6 +21,7 @@ from airflow_azml.emulator.control.throttle import PUBLISHED
 from airflow_azml.emulator.host import answers
 from airflow_azml.emulator.http.faults import Fault, plane_of
 from airflow_azml.emulator.identity.access import kind_of
+from airflow_azml.emulator.kernel import facts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -108,14 +109,19 @@ def service_headers(scope: Scope, status: int, seconds: float) -> list[tuple[byt
         "x-ms-request-id": request_id,
         "x-ms-client-request-id": given.get("x-ms-client-request-id", request_id),
     }
+    if name := given.get("client-request-id"):  # the sign-in service's own
+        signed["client-request-id"] = name
     plane = plane_of(scope["path"])
-    if plane != "blob":
+    if plane == "arm" and status >= ERROR and "admitted" not in state:
+        signed["x-ms-failure-cause"] = "gateway"
+    elif plane != "blob":
         signed["x-ms-response-type"] = "error" if status >= ERROR else "standard"
         signed["x-request-time"] = f"{seconds:.3f}"
     if plane == "arm":
         kind = kind_of(scope["method"])
         left = state.get("left", PUBLISHED[kind].bucket - 1)
         signed["x-ms-correlation-request-id"] = given.get("x-ms-correlation-request-id", request_id)
+        signed["x-ms-operation-identifier"] = f"tenantId={facts.TENANT}/{facts.LOCATION}/{request_id}"
         signed["x-ms-routing-request-id"] = f"LOCAL:{datetime.now(UTC):%Y%m%dT%H%M%SZ}:{request_id}"
         signed[f"x-ms-ratelimit-remaining-subscription-{kind}"] = str(left)
     return [(name.encode(), value.encode("latin-1")) for name, value in signed.items()]

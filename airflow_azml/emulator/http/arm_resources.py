@@ -36,19 +36,24 @@ def resource_id(path: str) -> str:
 def render(path: str, document: Document, properties: dict[str, Any], **members: Any) -> dict[str, Any]:
     """Render a resource of the workspace; the members are those of tracked resources (location, tags, sku ...)."""
     segments = path.split("/")
-    maker = {"By": facts.CLIENT_ID, "ByType": "Application"}
     return {
         "id": resource_id(path),
         "name": segments[-1],
         "type": "/".join(["Microsoft.MachineLearningServices/workspaces", *segments[::2]]),
         **members,
-        "systemData": {
-            "createdAt": document["created"],
-            "lastModifiedAt": document["modified"],
-            **{f"created{name}": value for name, value in maker.items()},
-            **{f"lastModified{name}": value for name, value in maker.items()},
-        },
+        "systemData": system_data(document["created"], document["modified"]),
         "properties": properties,
+    }
+
+
+def system_data(created: str, modified: str) -> dict[str, str]:
+    """Return who made a resource, who changed it last, and when."""
+    maker = {"By": facts.CLIENT_ID, "ByType": "Application"}
+    return {
+        "createdAt": created,
+        "lastModifiedAt": modified,
+        **{f"created{name}": value for name, value in maker.items()},
+        **{f"lastModified{name}": value for name, value in maker.items()},
     }
 
 

@@ -2,7 +2,8 @@
 
 ARM and the data plane wrap the error in `error`; model management and MLflow answer it flat; blob storage answers XML.
 The data plane's envelope is `ErrorResponse` of the published runHistory specification, the flat one is
-`ModelErrorResponse` of modelManagement.
+`ModelErrorResponse` of modelManagement. What Resource Manager itself refuses (`gateway`) has a code and a message only;
+what Azure ML refuses behind it (`arm`) says in `additionalInfo` where and when.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Fault(Exception):  # noqa: N818 - it is an answer, raised
     :param code: the service's error code.
     :param message: the service's message.
     :param target: what the error is about, if the service names it.
-    :param details: more specific errors, each with `code` and `message`.
+    :param details: more specific errors, each as `detail` makes it.
+    :param inner: the codes of the inner error and of those in it, the outermost first.
     :param headers: headers of the answer.
     """
 
@@ -44,11 +46,12 @@ class Fault(Exception):  # noqa: N818 - it is an answer, raised
         *,
         target: str | None = None,
         details: list[dict[str, Any]] | None = None,
+        inner: tuple[str, ...] = (),
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
-        self.target, self.details, self.headers = target, details or [], headers or {}
+        self.target, self.details, self.inner, self.headers = target, details or [], inner, headers or {}
 
 
 def plane_of(path: str) -> str:
@@ -63,14 +66,16 @@ def envelope(fault: Fault, plane: str, *, request_id: str, location: str) -> dic
     if fault.target is not None:  # the specifications have no nulls here
         plain["target"] = fault.target
     correlation = {"operation": request_id, "request": request_id}
+    if plane == "gateway":
+        return {"error": {"code": fault.code, "message": fault.message}}
     if plane == "arm":
-        return {"error": {**plain, "additionalInfo": []}}
+        return {"error": {**plain, "additionalInfo": _additional_info(fault, correlation, location)}}
     if plane == "mlflow":
         return {"error_code": MLFLOW_CODES.get(fault.status, "INTERNAL_ERROR"), "message": fault.message}
     if plane == "modelmanagement":
         return {**plain, "statusCode": fault.status, "correlation": correlation}
     general = "UserError" if fault.status < 500 else "ServiceError"  # noqa: PLR2004 - HTTP's own border
-    error = {**plain, "code": general, "innerError": {"code": fault.code}}
+    error = {**plain, "code": general, "innerError": {"code": next(iter(fault.inner), fault.code)}}
     return {
         "error": error,
         "correlation": correlation,
@@ -78,6 +83,21 @@ def envelope(fault: Fault, plane: str, *, request_id: str, location: str) -> dic
         "location": location,
         "time": datetime.now(UTC).isoformat(),
     }
+
+
+def _additional_info(fault: Fault, correlation: dict[str, str], location: str) -> list[dict[str, Any]]:
+    inner: dict[str, Any] | None = None
+    for code in reversed(fault.inner):
+        inner = {"code": code, "innerError": inner}
+    values: dict[str, Any] = {
+        "ComponentName": "managementfrontend",
+        "Correlation": correlation,
+        "Environment": location,
+        "Location": location,
+        "Time": datetime.now(UTC).isoformat(),
+        **({"InnerError": inner} if inner else {}),
+    }
+    return [{"type": name, "info": {"value": value}} for name, value in values.items()]
 
 
 def item_envelope(fault: Fault) -> dict[str, Any]:
@@ -96,6 +116,21 @@ def not_found(kind: str, name: str) -> Fault:
     return Fault(404, f"{kind}NotFound", f"{kind} with name {name} not found.", target=name)
 
 
+def no_asset(kind: str, name: str) -> Fault:
+    """An asset or a datastore of the workspace that does not exist."""
+    return Fault(404, "UserError", f"{kind} with name {name} not found.", target=name, inner=("NotFoundError",))
+
+
+def missing(code: str, message: str, *, general: str = "NotFound") -> Fault:
+    """Something else of the workspace that does not exist; the details name what."""
+    return Fault(404, general, message, details=[detail(code, message)])
+
+
+def detail(code: str, message: str, **members: str) -> dict[str, Any]:
+    """A more specific error inside another one."""
+    return {"code": code, "message": message, **members, "details": [], "additionalInfo": []}
+
+
 def bad_request(message: str, *, code: str = "ValidationError", target: str | None = None) -> Fault:
     """A request that the service refuses to read."""
     return Fault(400, code, message, target=target)
@@ -103,8 +138,9 @@ def bad_request(message: str, *, code: str = "ValidationError", target: str | No
 
 def unknown_member(name: str, kind: str) -> Fault:
     """A v2 body with a member that the service does not know (it refuses the whole request)."""
-    detail = {"code": "RequestInvalid", "message": f"Could not find member '{name}' on object of type '{kind}'."}
-    return Fault(400, "UserError", "Request is invalid and/or missing fields.", target=name, details=[detail])
+    unknown = detail("RequestInvalid", f"Could not find member '{name}' on object of type '{kind}'.")
+    message = "Request is invalid and/or missing fields."
+    return Fault(400, "UserError", message, target=name, details=[unknown], inner=("RequestInvalid",))
 
 
 def conflict(code: str, message: str) -> Fault:

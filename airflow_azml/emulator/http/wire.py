@@ -44,7 +44,7 @@ class AnyCaseRoute(APIRoute):
         super().__init__(path, _answering(endpoint), **{**options, "response_model": None})
         self.path_regex = re.compile(self.path_regex.pattern, re.IGNORECASE | re.DOTALL)
         own = path.replace(WORKSPACE_PATH, "")  # what nearly all have is no help to tell them apart
-        self._word = max(re.split(r"/\{\w+(?::path)?\}|(?=/)", own), key=len).casefold()
+        self._word = max(re.split(r"/?\{\w+(?::path)?\}|(?=/)", own), key=len).casefold()
         self._segments = None if ":path}" in path else path.count("/")
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:

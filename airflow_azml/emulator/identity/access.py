@@ -26,6 +26,7 @@ async def _arm(request: Request) -> None:
     _count(request, kind_of(request.method))
     api_versions.check(folded_query(request).get("api-version", ""), request.scope["path"])
     _check_workspace(request)
+    request.state.admitted = True  # what is refused from now on, Azure ML refuses, and not Resource Manager
 
 
 async def _regional(request: Request) -> None:

@@ -31,21 +31,21 @@ class Pace:
     """How long the emulated service takes, in seconds; the engines of an emulator share one and look at it each time.
 
     :param tick: shortest time between two looks of an engine at its work, and time between two at a process.
-    :param retry_after: the value of `Retry-After` on long-running operations.
+    :param retry_after: the value of `Retry-After` on long-running operations; the service sends none.
     :param compute: to create, update or delete a compute.
     :param node: for a node to join a cluster.
     :param endpoint: to create, update or delete an endpoint.
     """
 
     tick: float
-    retry_after: int
+    retry_after: int | None
     compute: float
     node: float
     endpoint: float
     watchers: list[Callable[[], object]] = field(init=False, repr=False, compare=False, default_factory=list)
     """Called after each change."""
 
-    def change(self, **seconds: float) -> None:
+    def change(self, **seconds: float | None) -> None:
         """Take other times from now on."""
         for name, value in seconds.items():
             setattr(self, name, value)
@@ -55,5 +55,5 @@ class Pace:
 
 PACES = {
     "fast": Pace(tick=0.05, retry_after=1, compute=1.0, node=1.0, endpoint=0.5),
-    "real": Pace(tick=1.0, retry_after=10, compute=10.0, node=60.0, endpoint=60.0),
+    "real": Pace(tick=1.0, retry_after=None, compute=10.0, node=60.0, endpoint=60.0),
 }

@@ -26,7 +26,7 @@ V1_EDITABLE = ("description", "properties", "datasets", "sampleInputData", "samp
 V2_CONTAINER = ("description", "isArchived", "properties", "tags", "latestVersion", "nextVersion", "provisioningState")
 V2_VERSION = (
     "datasets", "description", "flavors", "isAnonymous", "isArchived", "jobName", "modelType", "modelUri",
-    "properties", "provisioningState", "stage", "tags", "systemMetadata",
+    "properties", "provisioningState", "stage", "tags", "systemMetadata", "autoDeleteSetting", "intellectualProperty",
 )  # fmt: skip
 V2_SAME = (
     "description", "tags", "properties", "isArchived", "isAnonymous", "flavors", "modelType", "stage", "datasets",
@@ -126,6 +126,9 @@ def render_v2(model: Document) -> dict[str, Any]:
     """Render a version as Resource Manager's `ModelVersion`."""
     properties = {
         **{name: model[name] for name in V2_SAME},
+        "stage": model["stage"] or "Development",
+        "autoDeleteSetting": None,
+        "intellectualProperty": None,
         "jobName": model["runId"],
         "modelUri": files.uri_of(tuple(model["locations"][0]), model["url"]),
         "provisioningState": "Succeeded",

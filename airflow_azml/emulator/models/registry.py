@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http import arm_resources
-from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.http.faults import Fault, bad_request, detail, missing
 from airflow_azml.emulator.kernel.store import AbsentError
 from airflow_azml.emulator.models import files
 from airflow_azml.emulator.models.model import CONTAINER, VERSION
@@ -67,7 +67,8 @@ class Models:
         """Return a version; the 404 of the service when there is none."""
         model = self.find(name, version)
         if model is None:
-            raise _absent(f"Model with name: {name} and version: {version} not found.")
+            message = f"Model with name: {name} and version: {version} not found."
+            raise missing("NoSuchModelRegistered", message, general="UserError")
         return model
 
     def list(self, name: str = "") -> list[Document]:
@@ -99,8 +100,8 @@ class Models:
         used_by = ", ".join(sorted(users))
         if used_by:
             message = f"Model {name}:{version} cannot be deleted: it is used by {used_by}. Delete these first."
-            detail = {"code": "DeletionRequired", "message": f"In use by: {used_by}", "target": used_by}
-            raise Fault(412, "DeletionRequired", message, target=f"{name}:{version}", details=[detail])
+            used = detail("DeletionRequired", f"In use by: {used_by}", target=used_by)
+            raise Fault(412, "DeletionRequired", message, target=f"{name}:{version}", details=[used])
 
     def files(self, name: str, version: str) -> Sequence[tuple[str, Path]]:
         """Return the files of a version, each with its path in the model's own tree."""
@@ -117,7 +118,7 @@ class Models:
         """Return a name; the 404 of the service when it was never used."""
         container = self._store.get(CONTAINER, name)
         if container is None:
-            raise _absent(f"Model container with name: {name} not found.")
+            raise missing("ModelNotFound", f"Model container with name: {name} not found.", general="UserError")
         return container
 
     def put_container(self, name: str, fields: dict[str, Any]) -> tuple[Document, bool]:
@@ -157,7 +158,3 @@ def _container(name: str) -> dict[str, Any]:
 
 def _key(name: str, version: str) -> str:
     return f"{name}:{version}"
-
-
-def _absent(message: str) -> Fault:
-    return Fault(404, "UserError", message, details=[{"code": "ModelNotFound", "message": message}])

@@ -1,11 +1,11 @@
 """A run as the run history answers it: `Run` and `RunDetails` of its specification.
 
-Members without a value are left out: the specification gives none of them a null.
+Members without a value are null, as the service answers them, also where the specification has no null.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http import addresses
@@ -17,16 +17,48 @@ if TYPE_CHECKING:
 
 OURS = ("work", "experimentName")  # members of the document that the service's Run does not have
 LOG_FOLDERS = ("azureml-logs", "logs", "system_logs", "user_logs")
-CREATOR = {"userTenantId": facts.TENANT, "userName": facts.CLIENT_ID}
+CREATOR = {
+    "userObjectId": facts.CLIENT_ID,
+    "userPuId": "1003200000000000",
+    "userIdp": None,
+    "userAltSecId": None,
+    "userIss": f"https://sts.windows.net/{facts.TENANT}/",
+    "userTenantId": facts.TENANT,
+    "userName": facts.CLIENT_ID,
+    "upn": None,
+}
 LOG_HOURS = 8
+UNSET = dict.fromkeys((
+    "cancelUri", "cancelationReason", "completeUri", "compute", "computeDuration", "computeRequest", "createdFrom",
+    "currentAttemptId", "currentComputeTime", "description", "diagnosticsUri", "duration", "effectiveStartTimeUtc",
+    "endTimeUtc", "error", "jobSpecification", "lastStartTimeUtc", "name", "parentRunId", "parentRunUuid",
+    "primaryMetricName", "queueingInfo", "retainForLifetimeOfWorkspace", "runDefinition", "scheduleId", "scriptName",
+    "startTimeUtc", "target", "token", "tokenExpiryTimeUtc",
+))  # fmt: skip
+DETAILS = (
+    "runId", "target", "status", "parentRunId", "parentRunUuid", "rootRunId", "rootRunUuid", "runUuid", "runNumber",
+    "startTimeUtc", "endTimeUtc", "effectiveStartTimeUtc", "lastStartTimeUtc", "currentComputeTime", "duration",
+    "computeDuration", "error", "warnings", "tags", "properties", "parameters", "services", "settings", "revision",
+    "statusRevision", "runTypeV2", "compute", "computeRequest", "createdBy", "lastModifiedBy", "lastModifiedUtc",
+    "dataContainerId", "userId", "inputs", "outputs", "inputDatasets", "outputDatasets",
+)  # fmt: skip
 
 
 def run_json(run: Document, base: str) -> dict[str, Any]:
     """Render a run."""
     scope = f"{facts.WORKSPACE_PATH}/experiments/{run['experimentName']}"
     work = run["work"]
-    rendered = {name: value for name, value in run.items() if name not in OURS}
-    rendered |= {
+    rendered = {
+        **UNSET,
+        "lastModifiedUtc": run["createdUtc"],
+        **{name: value for name, value in run.items() if name not in OURS},
+        "actionUris": {},
+        "parameters": {},
+        "settings": {},
+        "inputDatasets": [],
+        "outputDatasets": [],
+        "uniqueChildRunComputeTargets": [],
+        "runTypeV2": _run_type(work),
         "createdBy": CREATOR,
         "lastModifiedBy": CREATOR,
         "userId": facts.CLIENT_ID,
@@ -40,29 +72,42 @@ def run_json(run: Document, base: str) -> dict[str, Any]:
     if work:
         rendered["cancelUri"] = f"{base}/execution/v1.0{scope}/runId/{run['runId']}/cancel"
         rendered["diagnosticsUri"] = f"{base}/execution/v1.0{scope}/runId/{run['runId']}/diagnostics"
-        rendered["computeRequest"] = {"nodeCount": work["nodes"]}
-        rendered["compute"] = {"target": work["compute"], "targetType": "amlcompute", "instanceCount": work["nodes"]}
+        rendered["actionUris"] = {"Cancel": rendered["cancelUri"], "Diagnose": rendered["diagnosticsUri"]}
+        rendered["currentAttemptId"] = 1
+        rendered["computeRequest"] = {"nodeCount": work["nodes"], "gpuCount": 0}
+        rendered["compute"] = _compute(work)
         if run["status"] == "Queued":
             rendered["queueingInfo"] = {
                 "code": "WaitingForNodes",
                 "message": f"Waiting for nodes of {work['compute']}.",
+                "lastRefreshTimestamp": datetime.now(UTC).isoformat(),
             }
-    return {name: value for name, value in rendered.items() if value is not None}
+    return rendered
 
 
 def details_json(run: Document, definition: Document, blobs: BlobStore, base: str) -> dict[str, Any]:
     """Render what is known of a run beyond the run itself: its definition and where its logs are."""
-    names = ("runId", "target", "status", "parentRunId", "startTimeUtc", "endTimeUtc", "error", "warnings")
-    rendered = {name: run.get(name) for name in (*names, "tags", "properties", "revision")}
-    rendered |= {
+    rendered = run_json(run, base)
+    charges = ("chargedCpuCoreSeconds", "chargedCpuMemoryMegabyteSeconds", "chargedGpuSeconds")
+    return {
+        **{name: rendered[name] for name in DETAILS},
+        "createdTimeUtc": rendered["createdUtc"],
         "runDefinition": definition,
         "logFiles": _log_files(run, blobs, base),
-        "inputDatasets": [],
-        "outputDatasets": [],
-        "jobCost": {"chargedCpuCoreSeconds": None, "chargedGpuSeconds": None},
+        "jobCost": dict.fromkeys((*charges, "chargedNodeUtilizationSeconds")),
         "submittedBy": facts.CLIENT_ID,
     }
-    return {name: value for name, value in rendered.items() if value is not None}
+
+
+def _run_type(work: Document | None) -> dict[str, Any]:
+    orchestrator, kind = ("Execution", "AmlcTrain") if work else (None, None)
+    return {"orchestrator": orchestrator, "traits": [], "attribution": None, "computeType": kind}
+
+
+def _compute(work: Document) -> dict[str, Any]:
+    unset = dict.fromkeys(("vmSize", "instanceType", "priority", "region", "armId", "properties"))
+    target = {"target": work["compute"], "targetType": "amlcompute", "instanceCount": work["nodes"], "gpuCount": 0}
+    return {**unset, **target}
 
 
 def _log_files(run: Document, blobs: BlobStore, base: str) -> dict[str, str]:
@@ -77,7 +122,7 @@ def _studio(run_id: str, base: str) -> str:
 
 
 def _durations(run: Document) -> dict[str, str]:
-    if "startTimeUtc" not in run or "endTimeUtc" not in run:
+    if not (run.get("startTimeUtc") and run.get("endTimeUtc")):
         return {}
     seconds = datetime.fromisoformat(run["endTimeUtc"]) - datetime.fromisoformat(run["startTimeUtc"])
     return {"duration": _time_span(seconds), "computeDuration": _time_span(seconds)}

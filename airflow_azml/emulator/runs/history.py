@@ -140,6 +140,7 @@ class Runs:
                 "statusRevision": 0,
                 "runUuid": run_uuid,
                 "rootRunUuid": parent["rootRunUuid"] if parent else run_uuid,
+                "parentRunUuid": parent["runUuid"] if parent else None,
                 "dataContainerId": f"dcid.{run_id}",
                 "displayName": run_id,
                 "runType": "azureml.scriptrun" if work else "sdk",

@@ -34,6 +34,7 @@ class Run(TypedDict):
     statusRevision: int
     runUuid: str
     rootRunUuid: str
+    parentRunUuid: NotRequired[str | None]
     dataContainerId: str
     displayName: str
     hidden: bool

@@ -23,7 +23,7 @@ def container_of(name: str) -> str:
     """Return the container of a datastore; the 404 of the service when there is no such datastore."""
     container = CONTAINERS.get(name.casefold())
     if container is None:
-        raise faults.not_found("Datastore", name)
+        raise faults.no_asset("Datastore", name)
     return container
 
 

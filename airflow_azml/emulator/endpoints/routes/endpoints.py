@@ -12,7 +12,7 @@ from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
-from airflow_azml.emulator.http.operation_headers import MFE, Headers, OperationHeaders
+from airflow_azml.emulator.http.operation_headers import DEPLOYMENT, ENDPOINT, TIMEOUT, Headers, OperationHeaders
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonObject, pick, pick_text, router
 from airflow_azml.emulator.identity.access import ARM
@@ -40,20 +40,20 @@ def put_endpoint(
     endpoints: Engine[OnlineEndpoints], headers: Headers, base: Base, endpoint: str, body: JsonObject
 ) -> Response:
     """Online Endpoints - Create Or Update; setting traffic is an update."""
-    document, new = endpoints.put(endpoint, body)
-    return _put(headers, document, endpoint_bodies.render(document, base), new=new)
+    document = endpoints.put(endpoint, body)
+    return _put(headers, ENDPOINT, document, endpoint_bodies.render(document, base))
 
 
 @routes.patch("/{endpoint}")
 def patch_endpoint(endpoints: Engine[OnlineEndpoints], headers: Headers, endpoint: str, body: JsonObject) -> Response:
     """Online Endpoints - Update: tags and identity."""
-    return JSONResponse(None, 202, _began(headers, endpoints.patch(endpoint, body)))
+    return _patched(headers, ENDPOINT, endpoints.patch(endpoint, body))
 
 
 @routes.delete("/{endpoint}")
 def delete_endpoint(endpoints: Engine[OnlineEndpoints], headers: Headers, endpoint: str) -> Response:
     """Online Endpoints - Delete, with all deployments."""
-    return _deletion(headers, endpoints.delete(endpoint))
+    return _deletion(headers, ENDPOINT, endpoints.delete(endpoint))
 
 
 @routes.post("/{endpoint}/listKeys")
@@ -65,7 +65,8 @@ def list_keys(endpoints: Engine[OnlineEndpoints], endpoint: str) -> dict[str, st
 @routes.post("/{endpoint}/regenerateKeys")
 def regenerate_keys(endpoints: Engine[OnlineEndpoints], headers: Headers, endpoint: str, body: JsonObject) -> Response:
     """Online Endpoints - Regenerate Keys: the new key is good at once."""
-    return Response(status_code=202, headers=_began(headers, endpoints.regenerate_key(endpoint, body)))
+    began = _operation(endpoints.regenerate_key(endpoint, body))
+    return Response(status_code=202, headers=headers.result(began, ENDPOINT))
 
 
 @routes.post("/{endpoint}/token")
@@ -95,8 +96,8 @@ def put_deployment(
     body: JsonObject,
 ) -> Response:
     """Online Deployments - Create Or Update."""
-    document, new = deployments.put(endpoint, name, body)
-    return _put(headers, document, deployment_bodies.render(document), new=new)
+    document = deployments.put(endpoint, name, body)
+    return _put(headers, DEPLOYMENT, document, deployment_bodies.render(document))
 
 
 @routes.patch("/{endpoint}/deployments/{name}")
@@ -108,13 +109,13 @@ def patch_deployment(
     body: JsonObject,
 ) -> Response:
     """Online Deployments - Update: tags and sku."""
-    return JSONResponse(None, 202, _began(headers, deployments.patch(endpoint, name, body)))
+    return _patched(headers, DEPLOYMENT, deployments.patch(endpoint, name, body))
 
 
 @routes.delete("/{endpoint}/deployments/{name}")
 def delete_deployment(deployments: Engine[OnlineDeployments], headers: Headers, endpoint: str, name: str) -> Response:
     """Online Deployments - Delete."""
-    return _deletion(headers, deployments.delete(endpoint, name))
+    return _deletion(headers, DEPLOYMENT, deployments.delete(endpoint, name))
 
 
 @routes.post("/{endpoint}/deployments/{name}/getLogs")
@@ -130,17 +131,23 @@ def get_logs(deployments: Engine[OnlineDeployments], endpoint: str, name: str, b
     return {"content": logs if container.casefold() == "inferenceserver" else ""}
 
 
-def _began(headers: OperationHeaders, document: Document) -> dict[str, str]:
-    return headers.began(document["change"]["operations"][-1], MFE, location=True)
+def _operation(document: Document) -> str:
+    operation_id: str = document["change"]["operations"][-1]
+    return operation_id
 
 
-def _put(headers: OperationHeaders, document: Document, body: dict[str, Any], *, new: bool) -> Response:
-    began = _began(headers, document)
+def _put(headers: OperationHeaders, prefix: str, document: Document, body: dict[str, Any]) -> Response:
+    began = headers.status(_operation(document), prefix)
     body["properties"]["properties"] |= {"AzureAsyncOperationUri": began["Azure-AsyncOperation"]}
-    return JSONResponse(body, 201 if new else 200, began)
+    return JSONResponse(body, 201, {**began, **headers.resource(body["id"])})
 
 
-def _deletion(headers: OperationHeaders, document: Document | None) -> Response:
+def _patched(headers: OperationHeaders, prefix: str, document: Document) -> Response:
+    return Response(status_code=202, headers={**headers.result(_operation(document), prefix), **TIMEOUT})
+
+
+def _deletion(headers: OperationHeaders, prefix: str, document: Document | None) -> Response:
     if document is None:
         return Response(status_code=204)
-    return Response(status_code=202, headers=_began(headers, document))
+    began = _operation(document)
+    return Response(status_code=202, headers={**headers.status(began, prefix), **headers.result(began, prefix)})

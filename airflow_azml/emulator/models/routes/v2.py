@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, Response
 
 from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
 from airflow_azml.emulator.http import arm_resources
-from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
+from airflow_azml.emulator.http.operation_headers import Headers
 from airflow_azml.emulator.http.paging import Paged
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, router
 from airflow_azml.emulator.identity.access import ARM
@@ -75,7 +75,7 @@ def get_version(models: Engine[Models], name: str, version: str) -> dict[str, An
 
 
 @routes.put("/{name}/versions/{version}")
-def put_version(models: Engine[Models], base: Base, name: str, version: str, body: JsonObject) -> Response:
+def put_version(models: Engine[Models], headers: Headers, name: str, version: str, body: JsonObject) -> Response:
     """Model Versions - Create Or Update: register, archive, or change tags and description."""
     fields = bodies.read_v2(body)
     if models.find(name, version) is None:
@@ -84,7 +84,7 @@ def put_version(models: Engine[Models], base: Base, name: str, version: str, bod
     if not new:
         model = models.change(name, version, lambda present: bodies.update_v2(present, fields))
     answer = bodies.render_v2(model)
-    return JSONResponse(answer, 201 if new else 200, {"Location": f"{base}{answer['id']}"} if new else None)
+    return JSONResponse(answer, 201, headers.resource(answer["id"])) if new else JSONResponse(answer)
 
 
 @routes.delete("/{name}/versions/{version}")

@@ -269,7 +269,7 @@ def _data(runs: Runs, run: Document, request: Any, base: str) -> dict[str, Any]:
         data["runMetadata"] = run_json(run, base)
     if pick(request, "selectRunDefinition") is True:
         data["runDefinition"] = runs.definition(run)
-    return data
+    return {**data, "jobSpecification": None, "systemSettings": None}
 
 
 def _failure(fault: Fault) -> dict[str, Any]:
