@@ -24,7 +24,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
 FORMATS = FormatChecker(formats=())
-FORMATS.checks("date-time", ValueError)(lambda text: bool(datetime.fromisoformat(text)))
+FORMATS.checks("date-time", (ValueError, TypeError))(lambda text: bool(datetime.fromisoformat(text)))
 FORMATS.checks("uuid", ValueError)(lambda text: bool(UUID(text)))
 VERBS = ("get", "put", "post", "patch", "delete", "head")
 
