@@ -201,7 +201,7 @@ def test_runs_queue_for_nodes_in_order(client):
     assert client.get(second)["status"] == "Queued"
     client.cancel(second)
     assert client.get(second)["status"] == "Canceled"
-    assert "startTimeUtc" not in client.get(second)
+    assert client.get(second)["startTimeUtc"] is None
     assert client.wait(third)["startTimeUtc"] > client.wait(first)["endTimeUtc"]
 
 
