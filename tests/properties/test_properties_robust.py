@@ -152,6 +152,9 @@ def requests(draw, route: APIRoute):
     return method, f"{BASE}{path}?{urlencode(query, errors='surrogatepass')}", headers, body
 
 
+STUDIO = {"compute", "endpoints", "model", "runs"}  # pages for people
+
+
 def every_route() -> list[APIRoute]:
     """One route of every handler in the emulator's own table, those that delete last: there is less after them."""
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as site:
@@ -176,6 +179,8 @@ def check(answer, method: str) -> None:
         said = answer.json()
         codes = said.get("error_codes") or said.get("error_code") or said.get("code")
         assert codes or (said["error"]["code"] and said["error"]["message"]), said
+    elif path.split("/")[1] in STUDIO:
+        assert kind.startswith("text/html"), kind
     else:
         assert kind.startswith("text/plain"), kind  # the scoring host
 
