@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_azml.client.transport.errors import InputError
 
@@ -88,44 +88,32 @@ def check(field: str, value: object, kind: str = "") -> str:
     raise InputError(field, value, _problem(value, rule))
 
 
-def check_compute_name(value: object, field: str = "compute_name") -> str:
-    """Return the name of a compute, or raise InputError."""
-    return check(field, value, "compute_name")
+class Check(Protocol):
+    """Returns a name as text, or raises InputError."""
+
+    def __call__(self, value: object, field: str = ...) -> str:
+        """Check a name.
+
+        :param field: what the error calls it.
+        """
+        ...
 
 
-def check_run_id(value: object, field: str = "run_id") -> str:
-    """Return the id of a run, or raise InputError."""
-    return check(field, value, "run_id")
+def _check_of(kind: str, called: str = "") -> Check:
+    def checked(value: object, field: str = called or kind) -> str:
+        return check(field, value, kind)
+
+    return checked
 
 
-def check_experiment_name(value: object, field: str = "experiment_name") -> str:
-    """Return the name of an experiment, or raise InputError."""
-    return check(field, value, "experiment_name")
-
-
-def check_asset_name(value: object, field: str = "name") -> str:
-    """Return the name of a job, environment or other asset, or raise InputError."""
-    return check(field, value, "asset_name")
-
-
-def check_model_name(value: object, field: str = "model_name") -> str:
-    """Return the name of a model, or raise InputError."""
-    return check(field, value, "model_name")
-
-
-def check_model_version(value: object, field: str = "model_version") -> str:
-    """Return the version of a model, or raise InputError."""
-    return check(field, value, "model_version")
-
-
-def check_endpoint_name(value: object, field: str = "endpoint_name") -> str:
-    """Return the name of an online endpoint, or raise InputError."""
-    return check(field, value, "endpoint_name")
-
-
-def check_deployment_name(value: object, field: str = "deployment_name") -> str:
-    """Return the name of an online deployment, or raise InputError."""
-    return check(field, value, "deployment_name")
+check_compute_name = _check_of("compute_name")
+check_run_id = _check_of("run_id")
+check_experiment_name = _check_of("experiment_name")
+check_asset_name = _check_of("asset_name", "name")  # of a job, environment or other asset
+check_model_name = _check_of("model_name")
+check_model_version = _check_of("model_version")
+check_endpoint_name = _check_of("endpoint_name")
+check_deployment_name = _check_of("deployment_name")
 
 
 def deterministic_id(slug_parts: Iterable[str], *identity: object, max_length: int = 100) -> str:

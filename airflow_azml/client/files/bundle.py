@@ -10,17 +10,16 @@ import hashlib
 import os
 import tempfile
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 from airflow_azml.client.files.bodies import chunks_of
-from airflow_azml.client.files.project import COLLECTED, MAX_BYTES, MAX_FILES, project_files
+from airflow_azml.client.files.project import COLLECTED, project_files
 from airflow_azml.client.transport.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from airflow_azml.client.files.project import ProjectFile
+    from airflow_azml.client.files.project import ProjectFile, Which
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
@@ -39,22 +38,12 @@ class Bundle:
     """A project folder as a zip in a temporary file, which is gone after ``with``.
 
     :param folder: the project; its files stand at the zip's root.
-    :param entry_script: see :func:`project_files`, as the limits.
-    :param collected: folders from which the service collects a run's results; they are excluded.
+    :param which: see :func:`project_files`; the folders of a run's results are excluded unless others are given.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        entry_script: str | None = None,
-        max_bytes: int = MAX_BYTES,
-        max_files: int = MAX_FILES,
-        collected: Iterable[str] = COLLECTED,
-    ) -> None:
-        self.files = project_files(
-            folder, entry_script=entry_script, max_bytes=max_bytes, max_files=max_files, collected=collected
-        )
+    def __init__(self, folder: str | Path, **which: Unpack[Which]) -> None:
+        which.setdefault("collected", COLLECTED)
+        self.files = project_files(folder, **which)
         self.sha256 = ""
         self._path: Path | None = None
 
@@ -68,15 +57,13 @@ class Bundle:
     def __enter__(self) -> Self:
         handle, name = tempfile.mkstemp(prefix="azureml-", suffix=".zip")
         self._path = Path(name)
-        try:
-            with (
-                os.fdopen(handle, "wb") as target,
-                zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-            ):
+        with ExitStack() as undo:
+            undo.callback(self.__exit__)
+            target = undo.enter_context(os.fdopen(handle, "wb"))
+            with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
                 self.sha256 = self._pack(archive)
-        except BaseException:
-            self.__exit__()
-            raise
+            target.close()
+            undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,7 +11,7 @@ import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from airflow_azml.client.files.ignore import IgnoreRules
 from airflow_azml.client.transport.errors import InputError
@@ -88,6 +88,15 @@ def select(folder: str | Path, *, collected: Iterable[str] = ()) -> Selection:
     walk.enter(walk.root, "", IgnoreRules(name))
     files = sorted(walk.files, key=lambda file: (file.name.lower(), file.name))
     return Selection(tuple(files), tuple(sorted(walk.excluded, key=lambda entry: entry.name)))
+
+
+class Which(TypedDict, total=False):
+    """Which files of a folder are meant: the arguments of :func:`project_files`, handed on by whoever uploads them."""
+
+    entry_script: str | None
+    max_bytes: int
+    max_files: int
+    collected: Iterable[str]
 
 
 def project_files(

@@ -6,18 +6,18 @@ The order of calls is that of Microsoft's own client: look by hash, ask for a pl
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from airflow_azml.client.api_versions import ASSETS
 from airflow_azml.client.files import blobs
 from airflow_azml.client.files.bundle import content_hash
-from airflow_azml.client.files.project import MAX_BYTES, MAX_FILES, project_files
+from airflow_azml.client.files.project import project_files
 from airflow_azml.client.resources.resource import Resource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_azml.client.files.project import ProjectFile
+    from airflow_azml.client.files.project import ProjectFile, Which
 
 HASH_VERSION = 202208
 """Names the algorithm of :func:`airflow_azml.client.files.bundle.content_hash`, so that the service can compare."""
@@ -30,19 +30,14 @@ class CodeAssets(Resource):
 
     kind = "code_assets"
 
-    def upload(
-        self,
-        folder: str | Path,
-        *,
-        entry_script: str | None = None,
-        max_bytes: int = MAX_BYTES,
-        max_files: int = MAX_FILES,
-    ) -> str:
+    def upload(self, folder: str | Path, **which: Unpack[Which]) -> str:
         """Upload a folder, unless the workspace has it already, and return the ARM id of the code asset.
 
-        :param entry_script: must be in the folder; limits and ignore files as for a run's folder.
+        Blobs hold no permissions: a file that may be executed loses that, so call it by its interpreter.
+
+        :param which: see :func:`project_files`.
         """
-        files = project_files(folder, entry_script=entry_script, max_bytes=max_bytes, max_files=max_files)
+        files = project_files(folder, **which)
         digest = content_hash(files)
         name = str(
             uuid.uuid5(_NAMESPACE, f"airflow-azml/{digest}")

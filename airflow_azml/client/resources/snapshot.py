@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow_azml.client.files import blobs
 from airflow_azml.client.files.bodies import chunks_of
-from airflow_azml.client.files.project import COLLECTED, MAX_BYTES, MAX_FILES, project_files
+from airflow_azml.client.files.project import COLLECTED, project_files
 from airflow_azml.client.resources.resource import Resource
 from airflow_azml.client.transport.errors import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-    from airflow_azml.client.files.project import ProjectFile
+    from airflow_azml.client.files.project import ProjectFile, Which
 
 CONTENT = "content/v2.0"
 
@@ -29,23 +28,15 @@ class Snapshots(Resource):
 
     kind = "snapshots"
 
-    def upload(
-        self,
-        folder: str | Path,
-        *,
-        entry_script: str | None = None,
-        max_bytes: int = MAX_BYTES,
-        max_files: int = MAX_FILES,
-        collected: Iterable[str] = COLLECTED,
-    ) -> str:
+    def upload(self, folder: str | Path, **which: Unpack[Which]) -> str:
         """Upload a project folder and return the snapshot's id, for :meth:`Runs.start_snapshot`.
 
-        :param entry_script: must be in the folder; limits and ignore files as for a run's folder.
-        :param collected: folders from which the service collects a run's results; they are excluded.
+        A snapshot holds no permissions: a file that may be executed loses that, so call it by its interpreter.
+
+        :param which: see :func:`project_files`; the folders of a run's results are excluded unless others are given.
         """
-        files = project_files(
-            folder, entry_script=entry_script, max_bytes=max_bytes, max_files=max_files, collected=collected
-        )
+        which.setdefault("collected", COLLECTED)
+        files = project_files(folder, **which)
         places = self._places(files)
         for file in files:
             blobs.upload(self.http, places[file.name], file.path, operation="upload snapshot")

@@ -9,8 +9,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from airflow_azml.client.transport.errors import InputError
 from airflow_azml.client.transport.text_files import read_text
 from airflow_azml.client.values import mapping
@@ -43,6 +41,7 @@ def read_yaml(text: str, field: str, called: str | None = None) -> Any:
     :param field: what the caller calls it, for messages.
     :param called: the name of the file, for messages.
     """
+    import yaml  # noqa: PLC0415 - importing the client must not load it
 
     class DatesAreText(yaml.SafeLoader):
         pass
@@ -59,6 +58,8 @@ def read_yaml(text: str, field: str, called: str | None = None) -> Any:
 
 def write_yaml(value: Any) -> str:
     """Return a value as YAML text."""
+    import yaml  # noqa: PLC0415 - importing the client must not load it
+
     return str(yaml.safe_dump(value, sort_keys=False))
 
 
