@@ -176,7 +176,7 @@ def crowded(tmp_path_factory):
             client.environments.create("e", {"image": f"python:{number}"})
             blob = f"{BASE}/_blob/azuremllocal/azureml/ExperimentRun/dcid.run-0/outputs/{number}"
             headers = {"x-ms-blob-type": "BlockBlob"}
-        client.transport.request("PUT", blob, operation="upload", data=b"x", headers=headers)
+            client.transport.request("PUT", blob, operation="upload", data=b"x", headers=headers)
         asset = {"name": "m", "artifacts": [{"prefix": "ExperimentRun/dcid.run-0/outputs/0"}]}
         management = f"{BASE}/modelmanagement/v1.0{WORKSPACE}"
         asset_id = client.transport.json("POST", f"{management}/assets", operation="create asset", json=asset)["id"]
