@@ -97,6 +97,7 @@ class Emulator:
     def start(self) -> None:
         """Take up the work where the last process left it."""
         self.operations.reconcile()
+        self.operations.sweep()
         self.environments.start()
         self.computes.start()
         self.executor.start()

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 from airflow_azml.emulator.control.throttle import PUBLISHED
 from airflow_azml.emulator.host import answers
 from airflow_azml.emulator.http.faults import Fault, plane_of
+from airflow_azml.emulator.http.limits import impatient
 from airflow_azml.emulator.identity.access import kind_of
 from airflow_azml.emulator.kernel import facts
 
@@ -72,7 +73,7 @@ class Envoy:
         try:
             state["base"] = self._hosts.base_url(scope)
             scope["path"] = canonical_path(scope["path"], state["base"].partition("://")[2])
-            await self._app(scope, receive, signed)
+            await self._app(scope, impatient(receive), signed)
         except ClientDisconnect:
             pass  # nobody is left to be answered
         except Exception as error:  # a mistake of ours is answered, too, with the id under which it is logged

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from airflow_azml.emulator.host.app import create_app
 from airflow_azml.emulator.host.certificates import ensure_certificates, write_bundle
+from airflow_azml.emulator.http import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +64,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._leaving = asyncio.Event()
+        self._idle: dict[Any, tuple[Any, float]] = {}  # connections: their last exchange, and when it was over
 
     def install_signal_handlers(self) -> None:
         """Do nothing: see `_run`."""
@@ -74,16 +77,39 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Renew the date of answers each second; uvicorn's own loop would wake up ten times a second."""
         while not await self.on_tick(0):
+            self._drop_half_sent()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._leaving.wait(), 1)
+
+    def _drop_half_sent(self) -> None:
+        """Close the connections on which no whole request comes. Those with half a body are answered: see limits.py."""
+        now, known = time.monotonic(), self._idle
+        idle = {each: _exchange(each) for each in self.server_state.connections if _is_idle(each)}
+        self._idle = {connection: (exchange, now) for connection, exchange in idle.items()}
+        for connection, exchange in idle.items():
+            last, since = known.get(connection, (exchange, now))
+            if last is exchange:
+                self._idle[connection] = exchange, since
+                if now - since > limits.PATIENCE:
+                    connection.transport.abort()
 
     async def shutdown(self, sockets: list[Socket] | None = None) -> None:
         """Drop idle connections first: over TLS, a client that sleeps would not answer the goodbye for seconds."""
         for connection in list(self.server_state.connections):
-            exchange = getattr(connection, "cycle", None)
-            if exchange is None or exchange.response_complete:
+            if _is_idle(connection):
                 connection.transport.abort()
         await super().shutdown(sockets)
+
+
+def _exchange(connection: Any) -> Any:
+    """Return the last request of a connection with its answer; None when there was none yet."""
+    return getattr(connection, "cycle", None)
+
+
+def _is_idle(connection: Any) -> bool:
+    """Tell whether no request is being answered on a connection."""
+    exchange = _exchange(connection)
+    return exchange is None or bool(exchange.response_complete)
 
 
 def _config(app: FastAPI, *, lifespan: str, tls: tuple[Path, Path] | None = None) -> uvicorn.Config:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.http.limits import bounded
 from airflow_azml.emulator.kernel import facts
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def merge_tags(present: dict[str, str], given: dict[str, Any]) -> dict[str, str]
         if not isinstance(value, str | None):
             raise bad_request(f"'tags': the value of '{name}' must be a string or null.", target="tags")
     merged = {**present, **given}
-    return {name: value for name, value in merged.items() if value is not None}
+    return bounded({name: value for name, value in merged.items() if value is not None})
 
 
 def parse_reference(reference: str, collection: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ MLFLOW_CODES = {
     401: "UNAUTHENTICATED",
     404: "RESOURCE_DOES_NOT_EXIST",
     409: "RESOURCE_ALREADY_EXISTS",
+    413: "BAD_REQUEST",
     501: "NOT_IMPLEMENTED",
 }
 
@@ -134,6 +135,15 @@ def detail(code: str, message: str, **members: str) -> dict[str, Any]:
 def bad_request(message: str, *, code: str = "ValidationError", target: str | None = None) -> Fault:
     """A request that the service refuses to read."""
     return Fault(400, code, message, target=target)
+
+
+def too_large(what: str, limit: int) -> Fault:
+    """A request with more than the service takes.
+
+    :param limit: in bytes.
+    """
+    message = f"{what} exceeds the maximum size of {limit >> 20} MB."
+    return Fault(413, "RequestContentTooLarge", message)
 
 
 def unknown_member(name: str, kind: str) -> Fault:

@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 
 from airflow_azml.emulator.http.faults import bad_request, unknown_member
+from airflow_azml.emulator.http.limits import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -101,7 +102,7 @@ def read_json(raw: bytes, what: str, constant: Callable[[str], Any] | None = Non
 
 
 async def _json_body(request: Request) -> Any:
-    raw = await request.body()
+    raw = await read_body(request)
     return read_json(raw, "The request body") if raw.strip() else {}
 
 

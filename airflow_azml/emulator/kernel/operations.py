@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 KIND = "operation"
 UNDER_WAY = "InProgress"
 KEPT_SECONDS = 24 * 3600  # how long an operation that has ended can be asked for
+SWEEP_SECONDS = 3600  # between two looks for operations that can go
 SUPERSEDED = "The operation was canceled by another operation that has a higher priority."
 LOST = "The emulator that began the operation was stopped before it had ended."
 
@@ -64,6 +65,7 @@ class Operations:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._sweep_at = 0.0
 
     def begin(
         self, kind: str, key: str, resource: Document, seconds: float, *, joins: bool = False, **plan: Any
@@ -76,6 +78,8 @@ class Operations:
         """
         if not self._store.in_transaction:
             raise RuntimeError("an operation is begun in the transaction that changes its resource")
+        if time.time() > self._sweep_at:
+            self.sweep()
         operation: Operation = {
             "id": str(uuid.uuid4()), "kind": kind, "key": key, "status": UNDER_WAY, "began": time.time(),
         }  # fmt: skip
@@ -120,7 +124,8 @@ class Operations:
                     self._end([operation["id"]], Failure("OperationCanceled", LOST, "Canceled"))
 
     def sweep(self) -> None:
-        """Delete the operations that ended long ago."""
+        """Delete the operations that ended long ago. `begin` does it each hour: without a new one nothing grows."""
+        self._sweep_at = time.time() + SWEEP_SECONDS
         for operation in self._store.all(KIND):
             ended = float(operation.get("ended") or operation["began"])
             if operation["status"] != UNDER_WAY and time.time() - ended > KEPT_SECONDS:

@@ -10,6 +10,7 @@ from airflow_azml.emulator.http import faults, history_query, odata
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, bad_request
+from airflow_azml.emulator.http.limits import read_body
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonObject, pick, pick_text, read_json, router
 from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel.store import Document
@@ -32,7 +33,7 @@ async def _run(runs: Engine[Runs], request: Request) -> Document:
 
 async def _metric_body(request: Request) -> dict[str, Any]:
     """Read a body in which numbers may be NaN or infinite, as the service does: they are kept as text."""
-    body = read_json(await request.body() or b"{}", "The request body", constant=str)
+    body = read_json(await read_body(request) or b"{}", "The request body", constant=str)
     if not isinstance(body, dict):
         raise bad_request("The request body must be a JSON object.", code="InvalidJson")
     return body

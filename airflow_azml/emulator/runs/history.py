@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http import faults
+from airflow_azml.emulator.http.limits import bounded
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.kernel.store import AbsentError
 from airflow_azml.emulator.runs.model import DEFINITION, EXPERIMENT, RUN
@@ -206,7 +207,7 @@ class Runs:
         """Merge a `CreateRun`: tags are replaced key by key, properties only added to, an absent member is kept."""
         with self.changing(run_id) as run:
             run.update({name: changes[name] for name in WRITABLE if changes.get(name) is not None})
-            run["tags"] = {**run["tags"], **(changes.get("tags") or {})}
+            run["tags"] = bounded({**run["tags"], **(changes.get("tags") or {})})
             for name, value in (changes.get("properties") or {}).items():
                 if run["properties"].get(name, value) != value:
                     message = f"Property '{name}' of run '{run_id}' is already set: properties cannot be changed."

@@ -23,6 +23,7 @@ from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
 from airflow_azml.emulator.endpoints.engine import OnlineEndpoints
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault
+from airflow_azml.emulator.http.limits import read_body
 from airflow_azml.emulator.http.wire import router
 from airflow_azml.emulator.kernel.store import Document
 
@@ -45,7 +46,7 @@ WAITING = CapacityLimiter(1000)
 
 
 async def _raw_body(request: Request) -> bytes:
-    return await request.body()
+    return await read_body(request)
 
 
 @routes.api_route("/{endpoint}", methods=METHODS)

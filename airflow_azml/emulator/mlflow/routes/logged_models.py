@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
+from airflow_azml.emulator.http.limits import bounded
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick, pick_text, router
 from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel.store import Document
@@ -78,7 +79,8 @@ def log_params(models: Engine[LoggedModels], model_id: str, body: JsonObject) ->
 def set_tags(models: Engine[LoggedModels], model_id: str, body: JsonObject) -> dict[str, Any]:
     """Set Logged Model Tags."""
     tags = read_pairs(pick(body, "tags", default=[]))
-    return {"model": logged_models.model_json(models.change(model_id, lambda model: model["tags"].update(tags)))}
+    changed = models.change(model_id, lambda model: model.update(tags=bounded({**model["tags"], **tags})))
+    return {"model": logged_models.model_json(changed)}
 
 
 @routes.delete("/{model_id}/tags/{tag}")

@@ -10,6 +10,7 @@ from fastapi import Depends
 from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import Fault, conflict
+from airflow_azml.emulator.http.limits import bounded
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick, pick_text, router
 from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel.store import Document
@@ -87,7 +88,7 @@ def get_latest_versions(models: Engine[Models], container: Container) -> dict[st
 @routes.post(MODELS + "/set-tag")
 def set_model_tag(models: Engine[Models], container: Container, body: JsonObject) -> dict[str, Any]:
     """Set Registered Model Tag."""
-    models.put_container(container["name"], {"tags": {**container["tags"], **read_pairs([body])}})
+    models.put_container(container["name"], {"tags": bounded({**container["tags"], **read_pairs([body])})})
     return {}
 
 
@@ -185,7 +186,9 @@ def get_download_uri(version: Version) -> dict[str, str]:
 def set_version_tag(models: Engine[Models], version: Version, body: JsonObject) -> dict[str, Any]:
     """Set Model Version Tag."""
     tags = read_pairs([body])
-    models.change(version["name"], version["version"], lambda model: model["tags"].update(tags))
+    models.change(
+        version["name"], version["version"], lambda model: model.update(tags=bounded({**model["tags"], **tags}))
+    )
     return {}
 
 

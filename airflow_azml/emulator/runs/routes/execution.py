@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from airflow_azml.emulator.http.engines import Engine
-from airflow_azml.emulator.http.faults import bad_request
+from airflow_azml.emulator.http.faults import bad_request, too_large
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, pick_text, read_json, router
 from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.runs import definitions, members, projects
@@ -105,7 +105,9 @@ def _definition(form: FormData) -> dict[str, Any]:
     part = form.get("runDefinitionFile")
     if part is None:
         raise bad_request("The part 'runDefinitionFile' is required.", target="runDefinitionFile")
-    raw = part.file.read(MAX_DEFINITION) if isinstance(part, UploadFile) else part.encode()
+    raw = part.file.read(MAX_DEFINITION + 1) if isinstance(part, UploadFile) else part.encode()
+    if len(raw) > MAX_DEFINITION:
+        raise too_large("'runDefinitionFile'", MAX_DEFINITION)
     definition = read_json(raw, "'runDefinitionFile'")
     if not isinstance(definition, dict):
         raise bad_request("'runDefinitionFile' must hold a JSON object.", target="runDefinitionFile")

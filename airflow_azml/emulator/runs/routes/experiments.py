@@ -11,6 +11,7 @@ from airflow_azml.emulator.http import history_query
 from airflow_azml.emulator.http.addresses import Base
 from airflow_azml.emulator.http.engines import Engine
 from airflow_azml.emulator.http.faults import bad_request
+from airflow_azml.emulator.http.limits import bounded
 from airflow_azml.emulator.http.wire import WORKSPACE_PATH, JsonBody, JsonObject, pick, pick_object, pick_text, router
 from airflow_azml.emulator.identity.access import REGIONAL
 from airflow_azml.emulator.kernel.store import Document
@@ -66,7 +67,8 @@ def get_experiment_by_id(experiment: ById) -> dict[str, Any]:
 def modify_experiment(experiment: ById, runs: Engine[Runs], body: JsonObject) -> dict[str, Any]:
     """Change description and tags, archive or bring back."""
     with runs.changing_experiment(experiment["name"]) as changed:
-        changed["tags"] |= {name: str(value) for name, value in pick_object(body, "tags").items()}
+        given = {name: str(value) for name, value in pick_object(body, "tags").items()}
+        changed["tags"] = bounded({**changed["tags"], **given})
         if pick(body, "description") is not None:
             changed["description"] = pick_text(body, "description")
         if pick(body, "archive") is True:
