@@ -11,12 +11,26 @@ from airflow_azml.client.lifecycle import Observation, Phase, Target
 from airflow_azml.client.resources import metric, run
 
 RUN = Target("runs", "r1", "exp")
+
+
 COMPLETED = Observation(Phase.SUCCEEDED, "Completed")
+
+
 HISTORY = regional("history/v1.0")
+
+
 INGEST = f"{HISTORY}/experiments/exp/runs/r1/metricsingest/wait"
+
+
 LIST = f"{regional('metric/v2.0')}/runs/r1/list"
+
+
 FULL = f"{regional('metric/v2.0')}/runs/r1/full"
+
+
 LAST = f"{regional('mlflow/v1.0')}/api/2.0/mlflow/runs/get"
+
+
 LATER = f"{REGION}/history/v1.0/ingestions/1"
 
 
@@ -124,3 +138,29 @@ def test_a_result_holds_no_more_values_than_an_xcom_may(client, requests_mock, m
     )
     assert client.result(RUN, COMPLETED)["metrics"] == {"long": [197, 198, 199], "short": [0, 1]}
     assert "of metric 'long' the last 3 of 200 values are shown" in caplog.text
+
+
+def test_metrics(client, requests_mock):
+    """The latest value of a scalar, all values of a list, a dict for a table's row."""
+    requests_mock.get(MLFLOW, status_code=404)
+    metric = regional("metric/v2.0") + "/runs/r1"
+    kinds = {"acc": "azureml.v1.scalar", "loss": "azureml.v1.list", "table": "azureml.v1.table", "none": ""}
+    requests_mock.post(
+        f"{metric}/list",
+        json={
+            "value": [
+                {"metricKey": {"name": name}, "properties": {"uxMetricType": kind}} for name, kind in kinds.items()
+            ]
+        },
+    )
+    rows = {
+        "acc": [{"step": 2, "data": {"acc": 0.9}}, {"step": 1, "data": {"acc": 0.5}}],
+        "loss": [{"data": {"loss": 3}}, {"data": {"loss": 2}}],
+        "table": [{"data": {"a": 1, "b": 2}}],
+        "none": [],
+    }
+    requests_mock.post(f"{metric}/full", json=lambda request, _: {"value": rows[request.json()["metricName"]]})
+    assert client.metrics.latest("r1") == {"acc": 0.9, "loss": [3, 2], "table": {"a": 1, "b": 2}, "none": None}
+
+
+MLFLOW = regional("mlflow/v1.0") + "/api/2.0/mlflow/runs/get"

@@ -7,14 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
 import pytest
-from client_support import ARM, REGION, regional
+from client_support import REGION, WS, regional, sent
+from model_support import ARTIFACTS, CONTENT, MANAGED, MODEL, MODELS, RUN, WANTED, arm
 
-from airflow_azml.client.resources.run_history import Run
 from airflow_azml.client.specs.registration import MARKER
+from airflow_azml.client.transport import errors
 from airflow_azml.client.transport.errors import ConflictError
-
-MODEL = f"{ARM}/models/m"
-RUN = Run(id="r1", data_container_id="dcid.r1")
 
 
 class Registry:
@@ -101,3 +99,119 @@ def test_a_registration_is_found_again_by_its_key(client, requests_mock):
     (looked,) = [one for one in requests_mock.request_history if one.path.endswith("/m/versions")]
     assert looked.qs["properties"] == [f"{MARKER}=k1"]
     assert register(client, "k1").version == "1"
+
+
+def arm_version(version, key):
+    return {
+        "name": version,
+        "id": f"{WS}/models/m/versions/{version}",
+        "properties": {"properties": {MARKER: key}, "modelUri": "u"},
+    }
+
+
+def echo(request, _):
+    return {"name": request.path.rpartition("/")[2], "id": "id", "properties": request.json()["properties"]}
+
+
+@pytest.mark.usefixtures("outputs")
+def test_v2_registration_puts_the_next_version(client, requests_mock):
+    """The run's path becomes an azureml:// URI; tags are strings; the caller's key is kept."""
+    requests_mock.get(f"{MODEL}/versions", status_code=404)
+    requests_mock.get(MODEL, json={"properties": {"nextVersion": "3"}})
+    requests_mock.get(f"{MODEL}/versions/3", status_code=404)
+    requests_mock.put(f"{MODEL}/versions/3", status_code=201, json=echo)
+    model = client.models.register(RUN, **WANTED)
+    assert (model.name, model.version, model.run_id) == ("m", "3", "r1")
+    assert requests_mock.last_request.json() == {
+        "properties": {
+            "modelUri": "azureml://jobs/r1/outputs/artifacts/paths/outputs/model", "modelType": "mlflow_model",
+            "description": "", "tags": {"n": "1"}, "properties": {"p": "q", MARKER: "k1"}, "isAnonymous": False,
+        }
+    }  # fmt: skip
+    assert client.models.arm_id(model) == f"{WS}/models/m/versions/3"
+
+
+def test_v2_registration_is_made_once(client, requests_mock):
+    """A version that has the caller's key is adopted, without looking at outputs that may be gone."""
+    requests_mock.get(f"{MODEL}/versions", json={"value": [arm_version("2", "other"), arm_version("1", "k1")]})
+    assert client.models.register(RUN, **WANTED).version == "1"
+    assert sent(requests_mock, "PUT") == []
+
+
+@pytest.mark.usefixtures("outputs")
+def test_v2_registration_gives_way_to_a_faster_writer(client, requests_mock):
+    """Two runs that want the same next version end with two versions."""
+    requests_mock.get(f"{MODEL}/versions", json={"value": []})
+    requests_mock.get(MODEL, [{"status_code": 404}, {"json": {"properties": {"nextVersion": "2"}}}])
+    requests_mock.get(f"{MODEL}/versions/1", [{"status_code": 404}, {"json": arm_version("1", "other")}])
+    requests_mock.get(f"{MODEL}/versions/2", status_code=404)
+    requests_mock.put(f"{MODEL}/versions/1", status_code=409)
+    requests_mock.put(f"{MODEL}/versions/2", json=echo)
+    assert client.models.register(RUN, **WANTED).version == "2"
+
+
+@pytest.mark.usefixtures("outputs")
+def test_v2_registration_of_a_taken_version(client, requests_mock):
+    """A version that was asked for and belongs to someone else is a conflict, not overwritten."""
+    requests_mock.get(f"{MODEL}/versions", json={"value": []})
+    requests_mock.get(f"{MODEL}/versions/7", json=arm_version("7", "other"))
+    with pytest.raises(errors.ConflictError, match="version 7"):
+        client.models.register(RUN, name="m", path="outputs/model", key="k1", version="7")
+    assert sent(requests_mock, "PUT") == []
+
+
+@pytest.mark.usefixtures("outputs")
+def test_v2_registration_that_is_refused(client, requests_mock):
+    """A refusal that has nothing to do with another writer is raised as it is."""
+    requests_mock.get(f"{MODEL}/versions", json={"value": []})
+    requests_mock.get(MODEL, status_code=404)
+    requests_mock.get(f"{MODEL}/versions/1", status_code=404)
+    requests_mock.put(f"{MODEL}/versions/1", status_code=400, json={"error": {"code": "Bad", "message": "type"}})
+    with pytest.raises(errors.InvalidRequestError, match="Bad: type"):
+        client.models.register(RUN, **WANTED)
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_a_path_that_is_not_in_the_outputs(make_client, requests_mock, api):
+    """Nothing is registered; what is there is listed."""
+    client = make_client(api=api)
+    requests_mock.get(f"{MODEL}/versions", status_code=404)
+    requests_mock.get(MANAGED, json={"value": []})
+    requests_mock.get(CONTENT, status_code=404)
+    paths = [{"path": "logs/x"}, {"path": "outputs/modle/a"}]
+    requests_mock.get(f"{ARTIFACTS}/ExperimentRun/dcid.r1", json={"value": paths})
+    with pytest.raises(errors.InputError, match=r"is not in the outputs of run r1; there is: outputs/modle/a$"):
+        client.models.register(RUN, **WANTED)
+    assert {request.method for request in requests_mock.request_history} == {"GET"}
+
+
+KEY = {"name": "m", "key": "k1", "tags": {"a": 1}}
+
+
+def test_v2_registers_local_files(client, requests_mock, folder, uploads, secrets):
+    """Uploaded through the artifact service, named as a path of its datastore; links stay at home."""
+    requests_mock.get(f"{MODELS}/m/versions", json={"value": []})
+    requests_mock.get(MODELS + "/m", status_code=404)
+    requests_mock.get(f"{MODELS}/m/versions/1", status_code=404)
+    requests_mock.put(f"{MODELS}/m/versions/1", json=arm("1", properties={MARKER: "k1"}))
+    assert client.models.register_local(folder, **KEY).version == "1"
+    assert uploads == {"a.pkl": b"aaa", "sub/b": b""}
+    uri = requests_mock.last_request.json()["properties"]["modelUri"]
+    assert re.fullmatch(r"azureml://datastores/workspaceartifactstore/paths/LocalUpload/m-\w{12}/model", uri)
+    assert "s1" in secrets
+
+
+def test_local_files_are_registered_once(client, requests_mock, folder):
+    """A version with the caller's key is adopted, and nothing is uploaded again."""
+    requests_mock.get(f"{MODELS}/m/versions", json={"value": [arm("4", properties={MARKER: "k1"})]})
+    assert client.models.register_local(folder, **KEY).version == "4"
+    assert {request.method for request in requests_mock.request_history} == {"GET"}
+
+
+def test_local_files_that_are_not_there(client, requests_mock, tmp_path):
+    """Said before anything is uploaded."""
+    requests_mock.get(f"{MODELS}/m/versions", json={"value": []})
+    (tmp_path / "empty").mkdir()
+    for source, reason in ((tmp_path / "no", "neither a file nor a folder"), (tmp_path / "empty", "no files")):
+        with pytest.raises(errors.InputError, match=reason):
+            client.models.register_local(source, **KEY)

@@ -5,15 +5,20 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from client_support import ARM, REGION, WORKSPACE, regional
+from client_support import ARM, REGION, WORKSPACE, WS, regional
 from requests_mock import ANY
 
 from airflow_azml.client.azureml import AzureMLClient
 from airflow_azml.client.lifecycle import GONE, Goal, Observation, Phase, Target
-from airflow_azml.client.resources.resource import Resource
+from airflow_azml.client.resources.resource import Resource, path_of
+from airflow_azml.client.transport.errors import InputError
 
 HISTORY = regional("history/v1.0")
+
+
 ABSENT = {"status_code": 404, "json": {"error": {"code": "NotFound", "message": "no"}}}
+
+
 # One target of each kind that has a result.
 TARGETS = {
     "runs": Target("runs", "r1", "exp"),
@@ -77,3 +82,16 @@ def test_many_runs_of_which_one_was_not_found_once(client, requests_mock):
     one, other = Target("runs", "r1"), Target("runs", "r2")
     seen = client.runs.look_many([one, other])
     assert (seen[one].status, seen[other]) == ("Running", GONE)
+
+
+def test_paths_quote_names(client):
+    """A name never adds a level to a path."""
+    assert client.runs.regional("history/v1.0", "runs", "a/../b?c") == f"{REGION}/history/v1.0{WS}/runs/a%2F..%2Fb%3Fc"
+
+
+def test_an_address_never_loses_a_level():
+    """A client drops `..` from an address: the name of one thing would reach the thing above it."""
+    for name in ("", " ", ".", "..", None):
+        with pytest.raises(InputError, match="must be the name of one thing"):
+            path_of(("computes", name))
+    assert path_of(("models", "a/b", "...")) == "/models/a%2Fb/..."

@@ -1,4 +1,4 @@
-"""Following a run's log: whole lines, each once, whatever the service does in between."""
+"""Logs of runs: which file is the user's, its end, and its lines while it grows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,69 @@ import pytest
 from client_support import REGION, regional
 
 from airflow_azml.client.lifecycle import Target
-from airflow_azml.client.resources.run_log import PIECE
+from airflow_azml.client.resources.run_log import PIECE, stream_log
+from airflow_azml.client.transport import errors
 
 HISTORY = regional("history/v1.0")
+
+
+SAS = "https://sa.blob.core.windows.net/c/log?sig=s1"
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen"),
+    [
+        (["user_logs/std_log.txt", "system_logs/x.txt", "azureml-logs/70_driver_log.txt"], "user_logs/std_log.txt"),
+        (["azureml-logs/55_azureml.txt", "azureml-logs/70_driver_log.txt"], "azureml-logs/70_driver_log.txt"),
+        (["user_logs/std_log_process_00.txt", "user_logs/std_log_process_01.txt"], "user_logs/std_log_process_00.txt"),
+        (["logs/azureml/executionlogs.txt"], "logs/azureml/executionlogs.txt"),
+        (["system_logs/x.txt"], None),
+        ([], None),
+    ],
+)
+def test_which_log_is_the_users(files, chosen):
+    """The user's own output is found among the log files of every runtime."""
+    assert stream_log(files) == chosen
+
+
+def test_a_refused_sas_is_not_blamed_on_the_service_principal(client, requests_mock):
+    """A 403 of blob storage says nothing about roles."""
+    requests_mock.get(SAS, status_code=403, headers={"x-ms-error-code": "AuthenticationFailed"})
+    with pytest.raises(errors.PermissionDeniedError, match=r"AuthenticationFailed$"):
+        client.logs.read_file(SAS)
+
+
+def test_the_tail_of_the_log(client, requests_mock, secrets):
+    """Size first, then only the end; no bearer; the signature is reported as secret."""
+    requests_mock.get(f"{HISTORY}/runs/r1/details", json={"logFiles": {"user_logs/std_log.txt": SAS}})
+    requests_mock.head(SAS, headers={"Content-Length": "200000"})
+    requests_mock.get(SAS, status_code=206, content=b"half a line\nlast but one\nlast \xc3\xa9\n")
+    assert client.logs.tail("r1", 5) == ["last but one", "last é"]
+    assert requests_mock.last_request.headers["Range"].startswith(f"bytes={200000 - 65536}-")
+    assert "Authorization" not in requests_mock.last_request.headers
+    assert "s1" in secrets
+
+
+def test_logs_that_are_not_there_yet(client, requests_mock):
+    """No details, no file, no blob: an empty log."""
+    requests_mock.get(f"{HISTORY}/runs/r1/details", [{"status_code": 404}, {"json": {"logFiles": None}}])
+    assert client.logs.files("r1") == {}
+    assert client.logs.tail("r1") == []
+    requests_mock.get(SAS, [{"status_code": 404}, {"status_code": 416}])
+    assert client.logs.read_file(SAS) == client.logs.read_file(SAS, 10) == b""
+
+
+def test_reading_a_log_from_where_we_were(client, requests_mock):
+    """A range is asked for; a store that ignores it gives the same bytes."""
+    requests_mock.get(SAS, [{"status_code": 206, "content": b"world"}, {"status_code": 200, "content": b"hello world"}])
+    assert client.logs.read_file(SAS, 6, limit=5) == b"world"
+    assert requests_mock.last_request.headers["Range"] == "bytes=6-10"
+    assert client.logs.read_file(SAS, 6, limit=5) == b"world"
+
+
 RUN = Target("runs", "r1")
+
+
 STD_LOG = "user_logs/std_log.txt"
 
 

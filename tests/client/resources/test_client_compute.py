@@ -1,15 +1,99 @@
-"""Clusters as they are wanted: read, compared with what is there, created, updated, kept or refused."""
+"""Computes: created, kept, changed where they differ, listed and deleted."""
 
 from __future__ import annotations
 
 import pytest
-from client_support import ARM
+from client_support import ARM, OPERATION, STARTED, sent
 
 from airflow_azml.client.specs.aml_compute import AmlComputeSpec
+from airflow_azml.client.transport import errors
 from airflow_azml.client.transport.errors import ConflictError, InputError, ServiceError
-from airflow_azml.client.values import seconds_of
+from airflow_azml.client.transport.longrunning import Operation
+
+COMPUTE = {
+    "name": "cpu",
+    "location": "eastus",
+    "properties": {
+        "computeType": "AmlCompute",
+        "provisioningState": "Failed",
+        "provisioningErrors": [{"error": {"code": "Quota", "message": "no cores"}}],
+        "properties": {
+            "vmSize": "STANDARD_D2_V2", "vmPriority": "Dedicated", "allocationState": "Steady", "currentNodeCount": 1,
+            "scaleSettings": {"maxNodeCount": 2},
+        },
+    },
+}  # fmt: skip
+
+
+COMPUTES = f"{ARM}/computes"
+
+
+def test_compute_create(client, requests_mock, secrets):
+    """PUT with the spec; the location is the workspace's when none is given; the password is reported as secret."""
+    requests_mock.get(f"{COMPUTES}/cpu", status_code=404)
+    requests_mock.put(f"{COMPUTES}/cpu", status_code=201, json=COMPUTE, headers=STARTED)
+    inner = {"vmSize": "STANDARD_D2_V2", "userAccountCredentials": {"adminUserName": "u", "adminUserPassword": "pw"}}
+    spec = {"properties": {"computeType": "AmlCompute", "properties": inner}}
+    target = client.computes.create("cpu", spec)
+    assert requests_mock.last_request.json() == {"location": "eastus", **spec}
+    assert requests_mock.last_request.qs == {"api-version": ["2019-11-01"]}
+    assert target.operation == Operation(OPERATION, "status")
+    requests_mock.get(f"{COMPUTES}/cpu", json=COMPUTE)
+    compute = client.computes.get("cpu")
+    assert (compute.vm_size, compute.errors, compute.current_nodes) == ("STANDARD_D2_V2", ("Quota: no cores",), 1)
+    assert "pw" in secrets
+
+
+def test_a_compute_that_exists_is_not_created_again(client, requests_mock):
+    """A PUT would replace it for good."""
+    requests_mock.get(f"{COMPUTES}/cpu", json=COMPUTE)
+    with pytest.raises(errors.ConflictError, match="it exists"):
+        client.computes.create("cpu", {"properties": {"computeType": "AmlCompute"}})
+    assert sent(requests_mock, "PUT") == []
+
+
+def test_an_instance_is_created_with_an_api_version_that_has_instances(client, requests_mock):
+    """2019-11-01 has none: the service would not know the type."""
+    requests_mock.get(f"{COMPUTES}/box", status_code=404)
+    requests_mock.put(f"{COMPUTES}/box", status_code=201, json=COMPUTE, headers=STARTED)
+    client.computes.create("box", {"properties": {"computeType": "ComputeInstance", "properties": {"vmSize": "x"}}})
+    assert requests_mock.last_request.qs == {"api-version": ["2021-07-01"]}
+
+
+@pytest.mark.parametrize("spec", [{"userAccountCredentials": {}}, {"properties": {"userAccountCredentials": {}}}])
+def test_credentials_in_the_wrong_place_are_refused(client, requests_mock, spec):
+    """Where the service would ignore them, we say where they belong."""
+    with pytest.raises(errors.InputError, match=r"properties\.properties"):
+        client.computes.create("cpu", spec)
+    assert requests_mock.request_history == []
+
+
+def test_compute_get_list_update_nodes(client, requests_mock):
+    """Each call's method, path and body."""
+    requests_mock.get(f"{COMPUTES}/cpu", json=COMPUTE)
+    requests_mock.get(COMPUTES, json={"value": [COMPUTE]})
+    requests_mock.patch(f"{COMPUTES}/cpu", json=COMPUTE)
+    requests_mock.post(f"{COMPUTES}/cpu/listNodes", json={"nodes": [{"nodeId": "n1", "nodeState": "idle"}]})
+    assert client.computes.get("cpu").scale_settings == {"maxNodeCount": 2}
+    assert requests_mock.last_request.qs == {"api-version": ["2021-07-01"]}
+    assert [compute.name for compute in client.computes.list()] == ["cpu"]
+    assert client.computes.update_scale("cpu", {"maxNodeCount": 3}).operation is None
+    assert requests_mock.last_request.json() == {"properties": {"scaleSettings": {"maxNodeCount": 3}}}
+    assert client.computes.nodes("cpu")[0]["nodeState"] == "idle"
+
+
+@pytest.mark.parametrize(("status", "there"), [(200, True), (202, True), (204, False), (404, False)])
+def test_compute_delete(client, requests_mock, status, there):
+    """The machines go too; what was not there is no error."""
+    requests_mock.delete(f"{COMPUTES}/cpu", status_code=status, headers=STARTED)
+    target = client.computes.delete("cpu")
+    assert (target.goal, target.operation is not None) == ("gone", there)
+    assert requests_mock.last_request.qs == {"api-version": ["2019-11-01"], "underlyingresourceaction": ["delete"]}
+
 
 CPU = f"{ARM}/computes/cpu"
+
+
 GIVEN = {
     "vm_size": "STANDARD_DS3_V2",
     "min_nodes": 0,
@@ -197,11 +281,3 @@ def test_numbers_may_come_as_text():
     """A template renders to text."""
     as_text = wanted(min_nodes="0", max_nodes="2", idle_time_before_scale_down="120", vm_priority="dedicated")
     assert AmlComputeSpec.read(**as_text) == AmlComputeSpec.read(**wanted())
-
-
-@pytest.mark.parametrize(
-    ("duration", "seconds"), [(120, 120), (90.7, 90), ("120", 120), ("PT5M", 300), ("P1D", 86_400), ("PT1H30S", 3_630)]
-)
-def test_durations_in_either_form(duration, seconds):
-    """Seconds, or ISO 8601 as the service writes it."""
-    assert seconds_of("idle", duration) == seconds
