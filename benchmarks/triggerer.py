@@ -84,16 +84,15 @@ def measure(stack: AirflowStack, way: str) -> dict[str, float]:
     return {"cpu_s_per_minute": round(60 * spent / MEASURED, 2), "memory_mb": round(memory / MIB, 1)}
 
 
-def resumptions(stack: AirflowStack, complete: Any, resumed: Path) -> dict[str, float]:
-    """Let runs complete one after the other; return how long it took until their tasks went on."""
+def resumptions(stack: AirflowStack, complete: Any, resumed: Path, number: int) -> dict[str, float]:
+    """Let a number of runs complete one after the other; return how long it took until their tasks went on."""
     stack.api.call("PATCH", "/dags/ours", json={"is_paused": False})
     completed = {}
-    for number in range(COMPLETED):
-        name = f"waiting-{number}"
+    for name in [f"waiting-{each}" for each in range(number)]:
         completed[name] = complete(name)
         time.sleep(EVERY)
     deadline = time.monotonic() + 120
-    while len(list(resumed.iterdir())) < COMPLETED and time.monotonic() < deadline:
+    while len(list(resumed.iterdir())) < number and time.monotonic() < deadline:
         time.sleep(0.5)
     delays = [float((resumed / name).read_text().split()[0]) - then for name, then in completed.items()]
     cuts = statistics.quantiles(delays, n=100, method="inclusive")
@@ -121,7 +120,7 @@ def compare(runs: int) -> dict[str, dict[str, float]]:
             [run] = stack.api.call("GET", "/dags/asleep/dagRuns")["dag_runs"]
             stack.api.mark_run("asleep", run["dag_run_id"], "failed")
             ours = measure(stack, "ours")
-            ours |= resumptions(stack, lambda name: complete(client, [name])[name], resumed)
+            ours |= resumptions(stack, lambda name: complete(client, [name])[name], resumed, min(COMPLETED, runs))
             return {"asleep": asleep, "ours": ours}
 
 
