@@ -97,7 +97,7 @@ def _waiting(operation: Document, headers: OperationHeaders) -> dict[str, str] |
 
 
 @routes.get(OPERATIONS + "/computeOperationsStatus/{operation_id}")
-def compute_operation(operation_id: str, operations: Engine[Operations], headers: Headers) -> Response:
+async def compute_operation(operation_id: str, operations: Engine[Operations], headers: Headers) -> Response:
     """What `Azure-AsyncOperation` of a compute points to: 200 with the status, also when that is Failed."""
     operation = _found(operations, operation_id)
     members = ("status", "percentComplete", "error")
@@ -106,7 +106,9 @@ def compute_operation(operation_id: str, operations: Engine[Operations], headers
 
 
 @routes.get(OPERATIONS + "/mfeOperationsStatus/{operation_id}")
-def operation_status(operation_id: str, operations: Engine[Operations], headers: Headers, request: Request) -> Response:
+async def operation_status(
+    operation_id: str, operations: Engine[Operations], headers: Headers, request: Request
+) -> Response:
     """What `Azure-AsyncOperation` of an endpoint or a deployment points to: 200, also when the status is Failed."""
     operation = _found(operations, operation_id)
     body = bodies.operation(operation, operation_id, request.url.path)
@@ -114,7 +116,9 @@ def operation_status(operation_id: str, operations: Engine[Operations], headers:
 
 
 @routes.get(OPERATIONS + "/mfeOperationResults/{operation_id}")
-def operation_result(operation_id: str, operations: Engine[Operations], headers: Headers, request: Request) -> Response:
+async def operation_result(
+    operation_id: str, operations: Engine[Operations], headers: Headers, request: Request
+) -> Response:
     """What `Location` points to: 202 until the operation has ended, then 200 with it, or the operation's error."""
     operation = _found(operations, operation_id)
     if operation["status"] == UNDER_WAY:

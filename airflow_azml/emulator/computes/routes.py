@@ -29,7 +29,7 @@ def list_computes(computes: Engine[Computes], pager: Paged) -> dict[str, Any]:
 
 @regional.get("/{name}")
 @routes.get("/{name}")
-def get_compute(name: str, computes: Engine[Computes]) -> Any:
+async def get_compute(name: str, computes: Engine[Computes]) -> Any:
     """Machine Learning Compute - Get; the service's 404 has no body."""
     compute = computes.find(name)
     return bodies.resource(compute) if compute else Response(status_code=404)

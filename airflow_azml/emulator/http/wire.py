@@ -3,6 +3,9 @@
 Routers of the emulator are made with `router()`, so that their routes match in any case; handlers read a body with
 `pick()`, so that `Configuration`, `configuration` and `CONFIGURATION` are one name. Values and the keys of free maps
 (tags, environment variables) keep their case.
+
+Handlers are sync, and called in threads, because they may wait for the disk. Those that clients poll and that read one
+document are async: the way to a thread and back would cost more than the read.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def list_endpoints(endpoints: Engine[OnlineEndpoints], base: Base, pager: Paged)
 
 
 @routes.get("/{endpoint}")
-def get_endpoint(endpoints: Engine[OnlineEndpoints], base: Base, endpoint: str) -> dict[str, Any]:
+async def get_endpoint(endpoints: Engine[OnlineEndpoints], base: Base, endpoint: str) -> dict[str, Any]:
     """Online Endpoints - Get."""
     return endpoint_bodies.render(endpoints.get(endpoint), base)
 
@@ -82,7 +82,7 @@ def list_deployments(deployments: Engine[OnlineDeployments], pager: Paged, endpo
 
 
 @routes.get("/{endpoint}/deployments/{name}")
-def get_deployment(deployments: Engine[OnlineDeployments], endpoint: str, name: str) -> dict[str, Any]:
+async def get_deployment(deployments: Engine[OnlineDeployments], endpoint: str, name: str) -> dict[str, Any]:
     """Online Deployments - Get."""
     return deployment_bodies.render(deployments.get(endpoint, name))
 

@@ -87,7 +87,7 @@ Queried = Annotated[history_query.Query, Depends(_query)]
 
 
 @scoped("/runs/{run_id}", "GET")
-def get_run(run: Run, base: Base) -> dict[str, Any]:
+async def get_run(run: Run, base: Base) -> dict[str, Any]:
     """Return a run."""
     return run_json(run, base)
 
