@@ -1,6 +1,7 @@
-"""Write the table of published operations that the emulator does not have into docs/emulator-fidelity.md.
+"""Write what the emulator does not do into docs/emulator-fidelity.md.
 
-It compares the emulator's routes with the operations that Microsoft published, which tools/published.py keeps:
+One table is the emulator's own (host/not_offered.py), as `airflow-azml emulator --routes` lists it. The other one
+compares its routes with the operations that Microsoft published, which tools/published.py keeps:
 
     python tools/not_offered.py [--check]
 """
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_azml.emulator.host.not_offered import NOT_OFFERED
 from airflow_azml.emulator.host.route_table import ROUTERS
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "emulator-fidelity.md"
 PUBLISHED = ROOT / "tests" / "specs" / "published" / "machinelearningservices"
-BEGIN, END = "<!-- made by tools/not_offered.py -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- made by tools/not_offered.py: {} -->\n", "<!-- end -->\n"
 PROVIDER = "Microsoft.MachineLearningServices"
 FILES = (
     "data-plane/{provider}/preview/2019-09-30/*.json",
@@ -98,17 +100,27 @@ def _requests(operations: list[tuple[str, str, str]]) -> str:
     return "<br>".join(f"`{'/'.join(verbs)} {path}`" for path, verbs in paths.items())
 
 
+def instead() -> list[str]:
+    """Return the rows of the emulator's own table."""
+    return [
+        f"| {'<br>'.join(f'`{request}`' for request in each.requests())} | {each.instead} |" for each in NOT_OFFERED
+    ]
+
+
+def with_table(page: str, name: str, lines: list[str]) -> str:
+    """Return the page with the lines between the marks of a table."""
+    before, begin, rest = page.partition(BEGIN.format(name))
+    return "".join([before, begin, *(f"{line}\n" for line in lines), END, rest.partition(END)[2]])
+
+
 def main() -> int:
-    """Write the table, or tell whether it is as it would be written."""
+    """Write the tables, or tell whether they are as they would be written."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit with 1 when the table is not the same"
-    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a table is not the same")
     options = parser.parse_args()
     page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    table = "\n".join(["| Requests | Operations |", "|-|-|", *rows()])
-    new = f"{before}{BEGIN}{table}\n{END}{rest.partition(END)[2]}"
+    new = with_table(page, "instead", ["| Requests | Use instead |", "|-|-|", *instead()])
+    new = with_table(new, "published", ["| Requests | Operations |", "|-|-|", *rows()])
     if options.check:
         return int(new != page)
     PAGE.write_text(new)

@@ -45,11 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--request-log", type=Path, metavar="FILE", help="write a line for every request; `-` is the standard error"
     )
+    parser.add_argument("--routes", action="store_true", help="list what it serves and what it does not, and end")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Say how Airflow finds the emulator, once it can, then serve until interrupted."""
-    from airflow_azml.emulator.host.serving import run as serve  # noqa: PLC0415 - `--help` answers without FastAPI
+    """Say how Airflow finds the emulator, once it can, then serve until interrupted; or list its routes."""
+    if options.routes:
+        from airflow_azml.emulator.host import route_list  # noqa: PLC0415 - `--help` answers without FastAPI
+
+        print(route_list.text())
+        return 0
+    from airflow_azml.emulator.host.serving import run as serve  # noqa: PLC0415 - likewise
 
     try:
         serve(options)

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_azml.emulator.host.route_table import ROUTERS
-from airflow_azml.emulator.http.wire import WORKSPACE_PATH
+from airflow_azml.emulator.host.route_list import rows
 from airflow_azml.emulator.runs.routes.history import SCOPES
-
-SERVICE_VERBS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
 
 
 def operations() -> dict[Any, set[str]]:
     """Return each handler's requests, as `GET discovery`."""
     found: dict[Any, set[str]] = {}
-    for router in ROUTERS:
-        for route in router.routes:
-            verbs = "/".join(verb for verb in SERVICE_VERBS if verb in route.methods)
-            path = route.path_format.replace(WORKSPACE_PATH, "/...").removeprefix("/") or "/"
-            found.setdefault(route.endpoint, set()).add(f"{verbs} {path}")
+    for row in rows():
+        found.setdefault(row.handler, set()).add(f"{row.methods} {row.path}")
     return {handler: _scoped(requests) for handler, requests in found.items()}
 
 

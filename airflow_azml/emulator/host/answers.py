@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from airflow_azml.emulator.host import not_offered
 from airflow_azml.emulator.http import faults
 from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.identity.refusals import SignInError
@@ -55,5 +56,6 @@ def _answer_unread(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code in NO_ROUTE:
-        return answer(request, faults.not_implemented(request.method, request.scope["path"]))
+        method, path = request.method, request.scope["path"]
+        return answer(request, faults.not_implemented(method, path, not_offered.instead_of(method, path)))
     return answer(request, Fault(error.status_code, "ValidationError", error.detail))

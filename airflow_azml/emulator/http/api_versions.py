@@ -58,6 +58,11 @@ def check(version: str, path: str) -> None:
 
 
 @lru_cache(KINDS)
+def oldest(path: str) -> str:
+    """Return the first version that is taken for what a path leads to."""
+    return _supported_for(_type_of(path))[0]
+
+
 def _supported_for(kind: str) -> tuple[str, ...]:
     """Return the versions that are taken for a type; for the empty one, those of subscriptions and groups."""
     if not kind:

@@ -172,6 +172,10 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
-def not_implemented(method: str, path: str) -> Fault:
-    """What this emulator does not offer: said by name, never answered with an empty success."""
-    return Fault(501, "NotImplemented", f"The emulator does not implement {method} {path}.")
+def not_implemented(method: str, path: str, instead: str = "") -> Fault:
+    """What this emulator does not offer: said by name, never answered with an empty success.
+
+    :param instead: what to use instead; empty when nothing is known.
+    """
+    advice = f" Use {instead}." if instead else ""
+    return Fault(501, "NotImplemented", f"The emulator does not implement {method} {path}.{advice}")
