@@ -30,6 +30,7 @@ from victim import Victim
 SORTS = ("before", "after", "starting", "serving")  # a commit, or while it does this
 COMMITS = 120  # the last commit at which a kill may strike
 LIFE = 2.0  # seconds that it starts or serves, at most
+LONG, RARELY = 10.0, 0.2  # seconds, and how often: time for what does not come to its end in a short life
 LONGEST = 30.0  # seconds until an emulator that has not come to its commit is killed all the same
 NODES = "4"
 
@@ -64,6 +65,10 @@ class Campaign:
         for kind in self._kinds.values():
             if isinstance(kind, Models | Deployments):
                 kind.prepare()
+        if self._deployments:  # its environment takes longer to build than an emulator lives
+            self._clients.insist(lambda: Deployments(self.victim).put("first", "0")).raise_for_status()
+            self._deployments.wait("first")
+            self.ledger.marks["deployment/first"] = "0"
         for number, (prefix, kind) in enumerate([*self._kinds.items()] * 2):
             sets = {"model": ["m{}.1", "m{}.2", "m{}.x"], "deployment": ["blue{}"]}
             names = [name.format(number) for name in sets.get(prefix, ["first-{}", "second-{}", "third-{}"])]
@@ -91,7 +96,8 @@ class Campaign:
         life = self.victim.launch(commit)
         if sort == "serving":
             self.victim.serves()
-        life.join(LONGEST if commit else self._dice.uniform(0, LIFE))
+        long = sort == "serving" and self._dice.random() < RARELY
+        life.join(LONGEST if commit else self._dice.uniform(0, LONG if long else LIFE))
         return self.victim.end()
 
     def judge(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from typing import Any, Protocol
 
 import requests
@@ -126,6 +127,12 @@ class Deployments(_Arm):
     def marks(self, found: requests.Response) -> list[str]:
         body = found.json()
         return [body["tags"]["mark"], body["properties"]["environmentVariables"]["MARK"]]
+
+    def wait(self, name: str) -> None:
+        """Wait until a deployment serves."""
+        while self.get(name).json()["properties"]["provisioningState"] == "Creating":
+            time.sleep(0.5)
+        assert self.score(name) == "0"
 
     def score(self, name: str) -> str:
         """Return the mark that the deployment's process answers with; a deployment that answers no 200 has none."""

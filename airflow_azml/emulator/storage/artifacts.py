@@ -13,6 +13,8 @@ from airflow_azml.emulator.http.faults import Fault, bad_request
 from airflow_azml.emulator.kernel import facts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_azml.emulator.storage.blobs import Blob, BlobStore
 
 ORIGINS = ("ComputeRecord", "Dataset", "ExperimentRun", "LocalUpload", "Metric", "Unknown", "WebUpload")
@@ -65,13 +67,16 @@ def get(blobs: BlobStore, where: Address) -> Blob:
     return blob
 
 
-def tree(blobs: BlobStore, where: Address) -> list[Address]:
-    """Return the artifact at the path, or all below it, by path. A name is not a prefix of another name."""
+def tree(blobs: BlobStore, where: Address, after: str = "") -> Iterator[Address]:
+    """Return the artifact at the path, or all below it, by path. A name is not a prefix of another name.
+
+    :param after: only those whose paths come after this one.
+    """
     if where.path and find(blobs, where):
-        return [where]
-    found = blobs.list(facts.ARTIFACT_CONTAINER, f"{where.name}/")
-    root = len(where.at("").name) + 1
-    return [where.at(blob.name[root:]) for blob in found]
+        return iter([where] if where.path > after else [])
+    root = f"{where.at('').name}/"
+    found = blobs.list(facts.ARTIFACT_CONTAINER, f"{where.name}/", f"{root}{after}\0" if after else "")
+    return (where.at(blob.name.removeprefix(root)) for blob in found)
 
 
 def artifact_json(blobs: BlobStore, where: Address) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET  # only written here, never parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from airflow_azml.emulator.storage.blobs import Blob
 
@@ -17,13 +17,15 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Listed = tuple[str, "Blob | None"]  # without a blob it is a common prefix
 
 
-def by_folder(found: Iterable[Blob], prefix: str, delimiter: str) -> dict[str, Blob | None]:
+def by_folder(found: Iterable[Blob], prefix: str, delimiter: str) -> Iterator[Listed]:
     """Return the blobs by name; those below a common folder are one entry of its name, without a blob."""
-    entries: dict[str, Blob | None] = {}
+    former = ""
     for blob in found:
         folder, below, _ = blob.name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
-        entries |= {f"{prefix}{folder}{delimiter}": None} if below else {blob.name: blob}
-    return entries
+        name = f"{prefix}{folder}{delimiter}" if below else blob.name
+        if name != former:  # in the order of names, a folder's blobs stand together
+            yield name, None if below else blob
+        former = name
 
 
 def blobs_xml(container: str, prefix: str, page: Iterable[Listed], marker: str, *, metadata: bool) -> bytes:

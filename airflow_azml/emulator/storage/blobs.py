@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.kernel import facts
+from airflow_azml.emulator.storage import blob_names
 from airflow_azml.emulator.storage.blob_access import signed_url
 
 if TYPE_CHECKING:
@@ -153,15 +154,17 @@ class BlobStore:
             raise Fault(404, "BlobNotFound", "The specified blob does not exist.")
         return blob
 
-    def list(self, container: str, prefix: str = "") -> list[Blob]:
-        """Return the blobs whose names start with the prefix, in the order of their names."""
+    def list(self, container: str, prefix: str = "", start: str = "") -> Iterator[Blob]:
+        """Return the blobs whose names start with the prefix, in the order of their names, as they are asked for.
+
+        :param start: no name before this one; what comes before it is not looked at.
+        """
         root = self.folder(container)
         folder = prefix.rpartition("/")[0]
-        start = self.path(container, folder) if folder else root
-        files = (os.path.join(parent, file) for parent, _, names in os.walk(start) for file in names)  # noqa: PTH118 - os.walk gives text
-        names = sorted(os.path.relpath(file, root).replace(os.sep, "/") for file in files)
-        found = (self.find(container, name) for name in names if name.startswith(prefix) and _is_text(name))
-        return [blob for blob in found if blob]
+        top = self.path(container, folder) if folder else root
+        names = blob_names.below(top, f"{folder}/" if folder else "", prefix, start)
+        found = (self.find(container, name) for name in names if _is_text(name))
+        return (blob for blob in found if blob)
 
     # Writing. A blob has one writer at a time.
 

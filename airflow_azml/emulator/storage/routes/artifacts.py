@@ -6,6 +6,7 @@ The specification writes `artifacts/{origin}/{container}/{verb}?path=`, azureml-
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -92,7 +93,7 @@ def list_content_information(
     blobs: Engine[BlobStore], base: Base, where: Where, query: FoldedQuery, request: Request
 ) -> dict[str, Any]:
     """Artifacts_ListSasByPrefix."""
-    page, rest = _page(artifacts.tree(blobs, where), query, request, base)
+    page, rest = _page(blobs, where, query, request, base)
     return {"value": [artifacts.content_json(blobs, one, base) for one in page], **rest}
 
 
@@ -165,16 +166,15 @@ def list_artifacts(
     blobs: Engine[BlobStore], base: Base, where: Where, query: FoldedQuery, request: Request
 ) -> dict[str, Any]:
     """Artifacts_ListInContainer, RunArtifacts_ListInPath."""
-    page, rest = _page(artifacts.tree(blobs, where), query, request, base)
+    page, rest = _page(blobs, where, query, request, base)
     return {"value": [artifacts.artifact_json(blobs, one) for one in page], **rest}
 
 
 def _page(
-    found: list[Address], query: dict[str, str], request: Request, base: str
+    blobs: BlobStore, where: Address, query: dict[str, str], request: Request, base: str
 ) -> tuple[list[Address], dict[str, str]]:
-    """Return a page of what was found, and how to ask for the next one; the token is the last path."""
-    token = query.get("continuationtoken", "")
-    found = [where for where in found if where.path > token]
+    """Return a page of what is there, and how to ask for the next one; the token is the last path."""
+    found = list(islice(artifacts.tree(blobs, where, query.get("continuationtoken", "")), PAGE_SIZE + 1))
     page = found[:PAGE_SIZE]
     if len(page) == len(found):
         return page, {}

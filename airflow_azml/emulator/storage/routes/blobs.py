@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import formatdate
+from itertools import islice
 from pathlib import Path
 
 from fastapi import Depends, Request
@@ -85,8 +86,8 @@ def get_container(container: str, request: Request, blobs: Engine[BlobStore]) ->
         return Response(headers=_common(request))
     first, size, included = blob_requests.marker(query), blob_requests.page_size(query), blob_requests.included(query)
     prefix = query.get("prefix", "")
-    entries = blob_lists.by_folder(blobs.list(container, prefix), prefix, query.get("delimiter", ""))
-    found = [entry for entry in entries.items() if entry[0] >= first]
+    entries = blob_lists.by_folder(blobs.list(container, prefix, first), prefix, query.get("delimiter", ""))
+    found = list(islice((entry for entry in entries if entry[0] >= first), size + 1))
     following = blob_requests.next_marker(found[size][0]) if len(found) > size else ""
     listing = blob_lists.blobs_xml(container, prefix, found[:size], following, metadata="metadata" in included)
     return Response(listing, headers=_common(request), media_type="application/xml")
