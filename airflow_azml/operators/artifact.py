@@ -32,10 +32,7 @@ class AzureMLDownloadRunOutputsOperator(AzureMLBaseOperator):
 
     template_fields: Sequence[str] = (
         *AzureMLBaseOperator.template_fields,
-        "run_id",
-        "destination",
-        "artifact_path",
-        "experiment_name",
+        *("run_id", "destination", "artifact_path", "experiment_name"),
     )
 
     def __init__(
@@ -59,15 +56,11 @@ class AzureMLDownloadRunOutputsOperator(AzureMLBaseOperator):
 
     def act(self, task: Task) -> Result:
         """Download them."""
-        place = str(self.destination)
-        files = task.download(
+        return task.download(
             self.run_id,
-            place,
+            str(self.destination),
             artifact_path=self.artifact_path,
             experiment_name=self.experiment_name,
             max_bytes=self.max_bytes,
             max_files=self.max_files,
         )
-        self.log.info("%d files of run %s are in %s", len(files), self.run_id, place)
-        url = task.publish_page("runs", self.run_id)
-        return {"run_id": self.run_id, "destination": place, "files": files, "studio_url": url}

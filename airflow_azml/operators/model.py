@@ -20,8 +20,8 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
     API: `PUT .../models/{model_name}/versions/{version}` (v2), `POST modelmanagement/v1.0/.../models` (v1),
     https://learn.microsoft.com/rest/api/azureml/model-versions
 
-    Returns `model_name`, `model_version`, `model_id`, `run_id` and `studio_url`. Raises InputError when the run has no
-    such file, NotFoundError when there is no such run, NotOwnedError when the version belongs to another task,
+    Returns `model_name`, `model_version`, `model_id`, `run_id`, `tags` and `studio_url`. Raises InputError when the run
+    has no such file, NotFoundError when there is no such run, NotOwnedError when the version belongs to another task,
     ConflictError when somebody else has the version that was chosen.
 
     :param model_name: the model.
@@ -66,7 +66,7 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
 
     def act(self, task: Task) -> Result:
         """Register it, or adopt the version that an earlier try has registered."""
-        model = task.register_model(
+        return task.register_model(
             self.run_id,
             name=self.model_name,
             path=self.model_path,
@@ -76,13 +76,6 @@ class AzureMLRegisterModelOperator(AzureMLBaseOperator):
             tags=self.tags,
             properties=self.properties,
         )
-        return {
-            "model_name": model.name,
-            "model_version": model.version,
-            "model_id": task.client.models.arm_id(model),
-            "run_id": self.run_id,
-            "studio_url": task.publish_page("models", model.name, model.version),
-        }
 
 
 class AzureMLSetModelTagsOperator(AzureMLBaseOperator):
@@ -91,8 +84,8 @@ class AzureMLSetModelTagsOperator(AzureMLBaseOperator):
     API: `PUT .../models/{model_name}/versions/{model_version}` (v2), `PATCH` of the same model (v1),
     https://learn.microsoft.com/rest/api/azureml/model-versions
 
-    Returns `model_name`, `model_version`, `tags` and `studio_url`. Raises NotFoundError when there is no such version,
-    InputError for tags that are no mapping of texts, numbers and booleans.
+    Returns `model_name`, `model_version`, `model_id`, `run_id`, `tags` and `studio_url`. Raises NotFoundError when
+    there is no such version, InputError for tags that are no mapping of texts, numbers and booleans.
 
     :param model_name: the model.
     :param model_version: the version.
@@ -126,12 +119,7 @@ class AzureMLSetModelTagsOperator(AzureMLBaseOperator):
         model = task.client.models.update(
             self.model_name, self.model_version, tags=self.tags, description=self.description
         )
-        return {
-            "model_name": model.name,
-            "model_version": model.version,
-            "tags": dict(model.tags),
-            "studio_url": task.publish_page("models", model.name, model.version),
-        }
+        return task.model_result(model)
 
 
 class AzureMLDeleteModelOperator(AzureMLBaseOperator):

@@ -118,20 +118,28 @@ class Task:
         """Adopt the run of this attempt, or start it; see :func:`airflow_azml.runtime.runs.start`."""
         return runs.start(self, experiment, folder, definition, **more)
 
-    def register_model(self, run_id: str, *, path: str, properties: Any, **what: Any) -> Model:
+    def register_model(self, run_id: str, *, path: str, properties: Any, **what: Any) -> dict[str, Any]:
         """Register what a run has written as a model version, or adopt the one that an earlier try has registered."""
         own = mapping("properties", properties or {}) | self.identity.tags
         model = self.client.models.register(run_id, path=path, key=self.identity.name(), properties=own, **what)
         self.identity.check(f"model {model.name}:{model.version}", model.properties)
-        return model
+        return {**self.model_result(model), "run_id": run_id}
+
+    def model_result(self, model: Model) -> dict[str, Any]:
+        """Return what is worth knowing about a model version, with the link to its page."""
+        url = self.publish_page("models", model.name, model.version)
+        return {**self.client.models.described(model), "studio_url": url}
 
     def score(self, endpoint: str, data: Any, **how: Any) -> Any:
         """Send a request to a model; see :func:`airflow_azml.runtime.scoring.score`."""
         return scoring.score(self.client, endpoint, data, **how)
 
-    def download(self, run_id: str, destination: str, **what: Any) -> list[str]:
+    def download(self, run_id: str, destination: str, **what: Any) -> dict[str, Any]:
         """Download files of a run; see :func:`airflow_azml.runtime.download.download`."""
-        return download.download(self.client, run_id, destination, **what)
+        files = download.download(self.client, run_id, destination, **what)
+        self.log.info("%d files of run %s are in %s", len(files), run_id, destination)
+        url = self.publish_page("runs", run_id)
+        return {"run_id": run_id, "destination": destination, "files": files, "studio_url": url}
 
     # --- the link to studio ---
 

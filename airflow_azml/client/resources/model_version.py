@@ -176,7 +176,10 @@ class ModelVersions(Resource):
 
     def result(self, target: Target) -> dict[str, Any]:
         """Return name, version, id, run and tags: of the newest version, when any was waited for."""
-        model = self._newest(target)
+        return self.described(self._newest(target))
+
+    def described(self, model: Model) -> dict[str, Any]:
+        """Return the same of a version that was read already."""
         return {
             "model_name": model.name,
             "model_version": model.version,
