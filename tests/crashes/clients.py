@@ -16,6 +16,7 @@ from resources import GONE, Kind, marked
 from runs_support import EXECUTION, HISTORY, zipped
 from victim import Victim
 
+ENDED = {"Succeeded", "Failed", "Canceled"}
 BUSY = 409  # the resource is on its way to something else: asked again
 FAULTY = 500
 PAUSE = 0.1  # seconds between two requests for the same thing
@@ -76,17 +77,17 @@ class Clients:
 
     def follow(self, url: str) -> str:
         """Return how an operation ended."""
-        deadline = None
+        deadline, status = None, ""
         while deadline is None or time.monotonic() < deadline:
             answer = self.insist(lambda: self.victim.call("GET", url))
             if answer.status_code == GONE:
                 return "gone"
-            if (status := str(answer.json()["status"])) != "InProgress":
+            if (status := str(answer.json()["status"])) in ENDED:
                 return status
             if self._stopping.is_set() and deadline is None:
                 deadline = time.monotonic() + SETTLING
             time.sleep(PAUSE)
-        return "InProgress"
+        return status
 
 
 class Owner:
@@ -125,7 +126,7 @@ class Owner:
     def _check(self, what: str, name: str, operation: str | None) -> None:
         ended = self._clients.follow(operation) if operation else "Succeeded"
         if ended != "Succeeded":
-            sort = "stuck" if ended == "InProgress" else "lost"
+            sort = "lost" if ended in {*ENDED, "gone"} else "stuck"
             self._ledger.report(sort, f"{what} {operation}", f"its operation is {ended}")
         self._ledger.compare(what, self._seen(name))
 

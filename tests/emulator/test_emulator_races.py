@@ -47,7 +47,9 @@ def operations(site):
 
 
 def begun(answers):
-    return {answer.headers["Azure-AsyncOperation"].partition("?")[0].rpartition("/")[2] for answer in answers}
+    """The ids of the operations that answers lead to; some addresses have more than the id in their last part."""
+    urls = (answer.headers["Azure-AsyncOperation"].partition("?")[0] for answer in answers)
+    return {url.rpartition("/")[2].rpartition(":")[2] for url in urls}
 
 
 @pytest.mark.parametrize(
@@ -61,10 +63,12 @@ def begun(answers):
         ("/environments/e/versions/1", {"properties": {"image": "python"}}, False),
     ],
 )
-def test_of_identical_creations_one_creates_and_all_succeed(site, path, body, begins):
-    """One answer is 201, the others are 200; every operation is one that was answered, and comes to its end."""
+def test_identical_creations_all_succeed(site, path, body, begins):
+    """All are answered 201 or 200, none 409; every operation is one that was answered, and comes to its end."""
     answers = at_once(site, "PUT", path, body)
-    assert sorted(answer.status_code for answer in answers) == [200] * (CALLS - 1) + [201]
+    statuses = {answer.status_code for answer in answers}
+    assert 201 in statuses
+    assert statuses <= {200, 201}
     assert set(operations(site)) == (begun(answers) if begins else set())
     shown = site.http.get(WORKSPACE + path, headers=site.headers, params={"api-version": "2023-10-01"})
     assert shown.json()["properties"]["provisioningState"] == "Succeeded"
