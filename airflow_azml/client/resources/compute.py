@@ -18,6 +18,7 @@ from airflow_azml.client.merging import differences, refuse
 from airflow_azml.client.names import check_compute_name
 from airflow_azml.client.resources.resource import PROVISIONING, Resource
 from airflow_azml.client.resources.value import Json, Value
+from airflow_azml.client.specs import az_ml
 from airflow_azml.client.specs.aml_compute import AmlComputeSpec
 from airflow_azml.client.transport.errors import ConflictError, InputError, ServiceError
 from airflow_azml.client.transport.longrunning import Operation
@@ -98,6 +99,7 @@ class Computes(Resource):
             ``properties`` (vmSize, scaleSettings, userAccountCredentials ...). Without a location it is put where the
             workspace is.
         """
+        az_ml.refuse(spec, "spec", "the compute's JSON as the REST API has it: properties, location")
         checked = self._checked(spec)
         if self.found(self._url(name), INSTANCES) is not None:
             raise ConflictError(

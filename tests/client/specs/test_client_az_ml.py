@@ -39,7 +39,8 @@ PLACES = {
     "run_definition": lambda _, given: run_definition(given, "run_definition"),
     "endpoint": lambda client, given: client.endpoints.ensure("shop", given),
     "deployment": lambda client, given: client.deployments.ensure("shop", "blue", given),
-    "compute": lambda _, given: AmlComputeSpec.read(spec=given),
+    "cluster": lambda _, given: AmlComputeSpec.read(spec=given),
+    "compute": lambda client, given: client.computes.create("cpu", given),
 }
 
 
