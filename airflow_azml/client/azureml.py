@@ -167,14 +167,14 @@ class AzureMLClient:
         :param how: what the result of its kind takes, such as which metrics of a run.
         """
         kind = self.of(target)
-        told = kind.known(target, seen)
+        facts = kind.known(target, seen)
         if target.goal is not Goal.GONE:
             try:
-                told = kind.result(target, **how)
+                facts = kind.result(target, **how)
             except Exception as error:  # noqa: BLE001 - see above
                 log.warning("%s: it is %s, but what else is known could not be read: %s", target, seen.status, error)
-        storable_told: dict[str, Any] = storable(told)
-        return storable_told
+        plain: dict[str, Any] = storable(facts)
+        return plain
 
     def studio_url(self, target: Target) -> str:
         """Return the address of a target's page in Azure ML studio."""

@@ -89,7 +89,7 @@ def singular(kind: str) -> str:
 class Observation(msgspec.Struct, frozen=True, gc=False):
     """What the service says of a target now.
 
-    It refers to texts only: of the thousands that come and go, the garbage collector need not know.
+    It refers to texts only, so the garbage collector need not look at the thousands that come and go.
 
     :param phase: what its status means.
     :param status: the service's own word.
@@ -308,4 +308,4 @@ class Watch:
 
 
 def _silent(_line: str) -> None:
-    """Tell nobody."""
+    """Log nothing."""

@@ -57,8 +57,8 @@ def act(task: Task) -> Result:
 
 def accepted(task: Task, target: Target) -> Result:
     """Return the result of a task that does not wait: the same keys as after a wait, None where nothing is known."""
-    told = AzureMLClient.kind_of(target).known(target)
-    result: Result = storable({**told, "studio_url": task.client.studio_url(target)})
+    facts = AzureMLClient.kind_of(target).known(target)
+    result: Result = storable({**facts, "studio_url": task.client.studio_url(target)})
     return result
 
 
@@ -90,8 +90,8 @@ def ended(task: Task, target: Target, decision: Decision, follow: Callable[[], L
     if follow and decision.verdict is not Verdict.UNREACHABLE:
         show_rest(task, follow)
     if decision.verdict is Verdict.DONE:
-        told: Result = storable({**facts_of(task, target, seen), "studio_url": _url(task, target)})
-        return told
+        facts: Result = storable({**facts_of(task, target, seen), "studio_url": _url(task, target)})
+        return facts
     if decision.verdict is Verdict.FAILED and task.kill.happened and seen.phase == "canceled":
         raise AirflowException(f"{target}: its task was killed, so it was cancelled")
     raise failure(task, target, decision, streamed=follow is not None)

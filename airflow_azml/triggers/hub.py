@@ -140,7 +140,7 @@ class Hub:
     throttle on their own, so neither poller waits for the other.
 
     :param client: whom to ask.
-    :param unreachable_timeout: seconds without any usable answer after which a waiting trigger is told.
+    :param unreachable_timeout: seconds without any usable answer after which a waiting trigger gets an error.
     """
 
     def __init__(self, client: AzureMLClient, *, unreachable_timeout: float = 1800.0) -> None:

@@ -94,13 +94,13 @@ class ClassicModels(Models):
         )
 
     def _listed(self, name: str | None, params: Json, run_id: str | None) -> Iterator[Model]:
-        told = {
+        conditions = {
             "name": None if name is None else check_model_name(name),
             "orderBy": "CreatedAtDesc",
             "runId": run_id,
             **params,
         }
-        sent = {key: value for key, value in told.items() if value}
+        sent = {key: value for key, value in conditions.items() if value}
         rows = self.rows(self.regional(MANAGEMENT, "models"), sent)
         return (model for model in map(_model, rows) if name in {None, model.name})
 

@@ -175,7 +175,7 @@ class Computes(Resource):
         return replace(self.target(name), operation=Operation.started_by(response))
 
     def _checked(self, spec: Json) -> Json:
-        """Return a spec whose credentials stand where the specification has them, having told about the password."""
+        """Return the spec. Its credentials must stand where the specification has them; the password is a secret."""
         outer = spec.get("properties") or {}
         if "userAccountCredentials" in spec or "userAccountCredentials" in outer:
             raise InputError(

@@ -45,7 +45,7 @@ class Experiments(Resource):
         body = {"viewType": "All" if include_archived else "ActiveOnly", "top": _PAGE}
         url = self.regional(HISTORY) + "/experiments:query"
         rows = self.http.pages("POST", url, operation="query experiments", json=body, retry="always")
-        # As with hidden runs, what a service sends too much is left out here.
+        # A service may send archived ones all the same: they are left out here.
         return (Experiment.of(row) for row in rows if include_archived or not row.get("archivedTime"))
 
     def get(self, name: str) -> Experiment:

@@ -113,7 +113,7 @@ class ModelVersions(Resource):
         return self._write(name, version, body["properties"], "update model") if body else there
 
     def delete(self, name: str, version: str) -> bool:
-        """Delete a version; False when there was none, ConflictError that says by whom while it is in use."""
+        """Delete a version; False when there was none. A ConflictError names what uses it."""
         try:
             response = self.http.request(
                 "DELETE", self._url(name, version), operation="delete model", params=self.api_version, allow=(404,)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R", bound="Resource")
 Lines = list[str]
-# After one of these nobody knows whether a POST was obeyed: the answer was lost, or says that the thing is there
+# After one of these nobody knows whether a POST was carried out: the answer was lost, or says that the thing is there
 # already.
 _DOUBTFUL = (ConnectionFailedError, ServiceError, ThrottledError, ConflictError, InvalidRequestError)
 _SETTLED_WITHIN = 300.0  # seconds in which something that is being cancelled may end
@@ -180,11 +180,11 @@ class Resource:
 
         :param seen: how it was seen last, if it was.
         """
-        told: dict[str, Any] = dict(zip(cls.names, (target.name, target.parent or None), strict=False))
+        facts: dict[str, Any] = dict(zip(cls.names, (target.name, target.parent or None), strict=False))
         if target.goal is not Goal.GONE:
             state = {cls.state: seen.status if seen else None} if cls.state else {}
-            told |= {**state, **dict.fromkeys(cls.facts)}
-        return told
+            facts |= {**state, **dict.fromkeys(cls.facts)}
+        return facts
 
     def reason(self, target: Target, observation: Observation) -> Reason:
         """Return why it failed, if the service tells: endpoints and deployments keep it only in the operation."""
@@ -272,7 +272,7 @@ class Resource:
         return replace(target, goal=Goal.GONE, operation=None if gone else Operation.started_by(response))
 
     def once(self, create: Callable[[], T], find: Callable[[], T | None]) -> T:
-        """Create a thing by a POST that must not be obeyed twice.
+        """Create a thing by a POST that must not be carried out twice.
 
         :param create: sends the POST once (``retry="never"``).
         :param find: looks whether the thing is there: asked after every doubtful failure, before another POST.

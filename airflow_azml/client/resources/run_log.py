@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PIECE = 65_536  # bytes that are read at once: a log that floods must not hold up others
-LIVE: Mapping[str, Any] = MappingProxyType({"retry": "never", "timeout": (5, 30)})  # others wait for their turn
+LIVE: Mapping[str, Any] = MappingProxyType({"retry": "never", "timeout": (5, 30)})  # other logs wait meanwhile
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 USER_LOGS = "user_logs/"
 # Where the user's own output goes: the common runtime, then the older one, then pipelines and sweeps.
@@ -119,13 +119,13 @@ class LogFollower:
 
     @property
     def position(self) -> dict[str, str]:
-        """How far the log has been told: plain JSON."""
+        """How far the log has been shown, as plain JSON."""
         return {"file": self._file, "offset": str(self._offset)}
 
     def read(self) -> list[str]:
         """Return the lines that have been completed since, of the next 64 KiB; none while there is no log.
 
-        A log that cannot be read now must not harm the wait: it is tried again later, or said once to be unreadable.
+        A log that cannot be read now must not harm the wait: it is tried again later, or one line says why it is missing.
         """
         try:
             piece = self._piece(LIVE)
@@ -133,13 +133,13 @@ class LogFollower:
             if error.permanent:
                 self._give_up(error)
             return []
-        return self._told(_whole(piece))
+        return self._lines(_whole(piece))
 
     def rest(self) -> Iterator[str]:
         """Yield what is left of the log of a run that has ended, the last line also when it has no end."""
         try:
             while piece := self._piece():
-                yield from self._told((_whole(piece) if len(piece) == PIECE else b"") or piece)
+                yield from self._lines((_whole(piece) if len(piece) == PIECE else b"") or piece)
         except AzureMLError as error:
             self._give_up(error)
 
@@ -149,8 +149,8 @@ class LogFollower:
         for line in lines:
             log.info("%s", line)
 
-    def _told(self, text: bytes) -> list[str]:
-        """Split into lines and go on behind them; of a progress bar, which overwrites itself, take its last word."""
+    def _lines(self, text: bytes) -> list[str]:
+        """Split into lines and go on behind them. A progress bar overwrites itself: only its last state is taken."""
         self._offset += len(text)
         rows = text.removesuffix(_END).split(_END) if text else ()
         return [row.rstrip(_RETURN).rpartition(_RETURN)[2].decode("utf-8", "replace") for row in rows]
@@ -183,7 +183,7 @@ class LogFollower:
 
 
 def _whole(piece: bytes) -> bytes:
-    """Return what of a piece is whole lines; where no line ends, for none may ever do so, whole characters."""
+    """Return the whole lines of a piece. Where no line ends (perhaps none ever will), return its whole characters."""
     lines = piece[: piece.rfind(_END) + 1]
     if lines or len(piece) < PIECE:
         return lines
