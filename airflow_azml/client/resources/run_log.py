@@ -125,7 +125,7 @@ class LogFollower:
     def read(self) -> list[str]:
         """Return the lines that have been completed since, of the next 64 KiB; none while there is no log.
 
-        A log that cannot be read now must not harm the wait: it is tried again later, or one line says why it is missing.
+        A log that cannot be read now must not harm the wait: it is tried again later, or a line says why not.
         """
         try:
             piece = self._piece(LIVE)
