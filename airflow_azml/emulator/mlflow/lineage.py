@@ -30,8 +30,7 @@ class Lineage:
 
         :param further: `datasets`, `inputs` and `outputs`, each by a key of its own.
         """
-        self._store.add(KIND, run_id, {})
-        with self._store.change(KIND, run_id) as known:
+        with self._store.put_or_change(KIND, run_id) as known:
             for name, items in further.items():
                 known[name] = {**known.get(name, {}), **items}
 
