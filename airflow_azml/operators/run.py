@@ -47,7 +47,8 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     :param run_timeout: seconds for which the run may run. The service is told too (`maxRunDurationSeconds`, five
         minutes more), for the case that nobody of ours is left to cancel it.
     :param stream_logs: show what the run prints in the task's log while it runs.
-    :param metrics: which of the run's metrics the result holds: all, none (False), or those of these names.
+    :param metrics: which of the run's metrics the result holds: all, none (False), or those of these names. Lists
+        of values are cut to their last values, 10,000 of all lists together.
     """
 
     template_fields: Sequence[str] = (

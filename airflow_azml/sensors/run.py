@@ -28,7 +28,8 @@ class AzureMLWaitForRunSensor(AzureMLBaseSensor):
     :param experiment_name: its experiment, if known: some older workspaces need it.
     :param cancel_on_kill: cancel the run when this task is killed, or times out. False leaves it: it is another task's.
     :param stream_logs: show what the run prints in the task's log while it runs; at its end in mode `reschedule`.
-    :param metrics: which of the run's metrics the result holds: all, none (False), or those of these names.
+    :param metrics: which of the run's metrics the result holds: all, none (False), or those of these names. Lists
+        of values are cut to their last values, 10,000 of all lists together.
     """
 
     template_fields: Sequence[str] = (*AzureMLBaseSensor.template_fields, "run_id", "experiment_name")

@@ -33,9 +33,14 @@ def sent(mock, method):
 
 def posts(mock, url):
     """Return the POSTs to an address, whatever follows it."""
-    return [request for request in mock.request_history if request.method == "POST" and request.url.startswith(url)]
+    return [request for request in attempts(mock, url) if request.method == "POST"]
 
 
 def requests_mock_any(prefix):
     """Match every address that begins so."""
     return re.compile(re.escape(prefix))
+
+
+def attempts(mock, url):
+    """Return the requests to an address, whatever follows it."""
+    return [request for request in mock.request_history if request.url.startswith(url)]
