@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import airflow_azml
 from airflow_azml.provider_info import get_provider_info
 
 PROVIDER = get_provider_info()
@@ -63,3 +66,12 @@ def test_the_client_is_usable_without_airflow():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     names = {name.partition(".")[0] for name in json.loads(done.stdout)}
     assert names.isdisjoint({"airflow", "requests", "msal", "fastapi"})
+
+
+@pytest.mark.parametrize("room", ["operators", "sensors", "links", "runtime", "triggers"])
+def test_a_room_of_declarations_and_what_runs_them_import_at_their_top(room):
+    """The run time is entered in one place, `airflow_azml.entry`: nothing else has to put off an import."""
+    for file in (Path(airflow_azml.__file__).parent / room).glob("*.py"):
+        functions = [one for one in ast.walk(ast.parse(file.read_text())) if isinstance(one, ast.FunctionDef)]
+        inner = [one for function in functions for one in ast.walk(function)]
+        assert not [one for one in inner if isinstance(one, ast.Import | ast.ImportFrom)], file
