@@ -27,7 +27,7 @@ class AzureMLHook(BaseHook):
     """Talk to Azure Machine Learning through an Airflow connection of type `azureml`.
 
     Everything the provider can do is on `client`: `hook.client.runs.get("...")`, `.computes`, `.models`, `.endpoints`,
-    `.deployments`, `.artifacts`, `.environments`, `.codes`, `.workspaces` ... Clients are shared within a process.
+    `.deployments`, `.artifacts`, `.environments`, `.code_assets`, `.workspaces` ... Clients are shared within a process.
 
     :param azureml_conn_id: the connection: credential, workspace, cloud and API generation.
     """
