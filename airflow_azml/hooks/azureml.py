@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class AzureMLHook(BaseHook):
     """Talk to Azure Machine Learning through an Airflow connection of type `azureml`.
 
-    Everything the provider can do is on `client`: `hook.client.runs.get("...")`, `.computes`, `.models`, `.endpoints`,
-    `.deployments`, `.artifacts`, `.environments`, `.code_assets`, `.workspaces` ... Clients are shared within a process.
+    All that the provider can do is on `client`: `hook.client.runs.get(...)`, `.computes`, `.models`, `.endpoints`,
+    `.deployments`, `.artifacts`, `.environments`, `.code_assets`, `.workspaces` ... A process shares its clients.
 
     :param azureml_conn_id: the connection: credential, workspace, cloud and API generation.
     """
