@@ -65,6 +65,7 @@ RULES: Mapping[str, Rule] = {
     "vm_size": _SIZE,
     "instance_type": _SIZE,
     "source_directory": Rule("the path of a folder", re.compile(r".*\S.*", re.DOTALL)),
+    "local_path": Rule("the path of a file or folder", re.compile(r".*\S.*", re.DOTALL)),
     "azureml_conn_id": Rule("the id of an Airflow connection", re.compile(r"[\w#!()\-.:/\\]{1,250}")),
 }
 """The rules by the name of the parameter that they are for."""

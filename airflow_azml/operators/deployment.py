@@ -29,8 +29,9 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
 
     :param endpoint_name: the endpoint, which must exist.
     :param deployment_name: 3 to 32 letters, digits or `-`.
-    :param model_name: the model.
-    :param model_version: its version.
+    :param model_name: the model; None, together with `model_version`, leaves the deployment's model as it is, and a new
+        deployment without one unless the spec names it.
+    :param model_version: its version; `latest` is the version that was registered last when the task runs.
     :param source_directory: folder of the scoring code, relative to the DAG file; None for an MLflow model.
     :param scoring_script: the file in it with `init()` and `run(data)`.
     :param environment: an ARM id, `name:version`, or what to make one of: `{"image": ..., "conda_file": ...}` with the
@@ -59,8 +60,8 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
         *,
         endpoint_name: str,
         deployment_name: str,
-        model_name: str,
-        model_version: str,
+        model_name: str | None = None,
+        model_version: str | None = None,
         source_directory: str | None = None,
         scoring_script: str = "score.py",
         environment: dict[str, Any] | str | None = None,
@@ -89,10 +90,10 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
             self.endpoint_name,
             self.deployment_name,
             task.definition(self.spec),
-            model=f"{self.model_name}:{self.model_version}",
+            model=task.model_reference(self.model_name, self.model_version),
             code=task.beside_dag(self.source_directory) if self.source_directory else None,
             scoring_script=self.scoring_script,
-            environment=task.environment(self.environment, self.model_name),
+            environment=task.environment(self.environment, self.model_name or self.deployment_name),
             instance_type=self.instance_type,
             instance_count=self.instance_count,
             environment_variables=self.environment_variables,

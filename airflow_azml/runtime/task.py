@@ -20,10 +20,9 @@ from airflow_azml.client.names import RULES, check
 from airflow_azml.client.specs import environment
 from airflow_azml.client.specs.loading import load
 from airflow_azml.client.transport.errors import InputError
-from airflow_azml.client.values import mapping
 from airflow_azml.hooks.azureml import AzureMLHook
 from airflow_azml.links.azureml import AzureMLStudioLink
-from airflow_azml.runtime import download, runs, scoring
+from airflow_azml.runtime import download, models, runs, scoring
 from airflow_azml.runtime.identity import Identity
 from airflow_azml.runtime.kill import Kill
 from airflow_azml.triggers import cancelling
@@ -118,12 +117,13 @@ class Task:
         """Adopt the run of this attempt, or start it; see :func:`airflow_azml.runtime.runs.start`."""
         return runs.start(self, experiment, folder, definition, **more)
 
-    def register_model(self, run_id: str, *, path: str, properties: Any, **what: Any) -> dict[str, Any]:
-        """Register what a run has written as a model version, or adopt the one that an earlier try has registered."""
-        own = mapping("properties", properties or {}) | self.identity.tags
-        model = self.client.models.register(run_id, path=path, key=self.identity.name(), properties=own, **what)
-        self.identity.check(f"model {model.name}:{model.version}", model.properties)
-        return {**self.model_result(model), "run_id": run_id}
+    def register_model(self, **what: Any) -> dict[str, Any]:
+        """Register a model version and describe it; see :func:`airflow_azml.runtime.models.register`."""
+        return {**self.model_result(models.register(self, **what)), "run_id": what["run_id"]}
+
+    def model_reference(self, name: str | None, version: str | None) -> str | None:
+        """Return `name:version`; see :func:`airflow_azml.runtime.models.reference`."""
+        return models.reference(self, name, version)
 
     def model_result(self, model: Model) -> dict[str, Any]:
         """Return what is worth knowing about a model version, with the link to its page."""

@@ -21,7 +21,7 @@ BEHAVIOUR = {
     *("max_files", "max_bytes"),
     *("queue_timeout", "request_timeout", "stream_logs", "end_from_trigger"),
     "metrics",  # names or a flag
-    "all_versions",  # a template renders to text, and the text "False" is true
+    *("archived", "all_versions"),  # a template renders to text, and the text "False" is true
 }
 
 

@@ -219,6 +219,38 @@ def test_a_bad_deployment_is_refused_before_code_or_environment_are_uploaded(air
     assert said in refused(airflow_offline.run(AzureMLCreateOnlineDeploymentOperator, **given))
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "run_id: give one of run_id, local_path, datastore_path; none is given"),
+        (
+            {"run_id": "r1", "local_path": "m"},
+            "run_id 'r1': give one of run_id, local_path, datastore_path; run_id",
+        ),
+        ({"local_path": "nowhere"}, "nowhere': is neither a file nor a folder"),
+        ({"datastore_path": "datastores/a/paths/b"}, "must be azureml://datastores/NAME/paths/PATH"),
+        ({"datastore_path": "None"}, "datastore_path 'None': must be azureml://datastores/NAME/paths/PATH"),
+    ],
+)
+def test_a_model_has_one_source_and_it_is_checked_first(airflow_offline, fields, said):
+    """What is to be registered is said once; a file that is not there, or no address, is told before a request."""
+    outcome = airflow_offline.run(AzureMLRegisterModelOperator, model_name="m", **fields)
+    assert said in refused(outcome)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"model_name": "m"}, "model_version: is required with model_name 'm'; 'latest' is the newest version"),
+        ({"model_version": "1"}, "model_name: is required with model_version '1'"),
+    ],
+)
+def test_half_a_model_is_no_model_of_a_deployment(airflow_offline, fields, said):
+    """Neither stands for the newest version or for none."""
+    given = {"endpoint_name": "shop", "deployment_name": "blue", **fields}
+    assert said in refused(airflow_offline.run(AzureMLCreateOnlineDeploymentOperator, **given))
+
+
 # --- folders ---
 
 

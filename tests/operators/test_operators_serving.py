@@ -17,7 +17,11 @@ from airflow_azml.operators.endpoint import (
     AzureMLScoreOperator,
     AzureMLSetOnlineTrafficOperator,
 )
-from airflow_azml.operators.model import AzureMLDeleteModelOperator, AzureMLRegisterModelOperator
+from airflow_azml.operators.model import (
+    AzureMLArchiveModelOperator,
+    AzureMLDeleteModelOperator,
+    AzureMLRegisterModelOperator,
+)
 from airflow_azml.operators.run import AzureMLStartRunOperator
 
 TRAINS = """
@@ -148,6 +152,29 @@ def test_a_model_is_deployed_given_traffic_scored_and_taken_down(airflow, regist
         assert gone.result["deployment_name"] == "blue"
     gone = airflow.finish(airflow.run(AzureMLDeleteOnlineEndpointOperator, task_id="e", **quick))
     assert gone.result["endpoint_name"] == endpoint
+
+
+def test_files_beside_the_dag_and_in_a_datastore_are_registered_and_deployed_as_the_latest(
+    airflow, register, deploy, emulator, tmp_path
+):
+    """Each source makes the next version, once; `latest` deploys the last one; an archived one is left out."""
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "factor").write_text("7")
+    name = airflow.run_id.replace("manual__", "m-")
+    local = {"model_name": name, "run_id": None, "local_path": "weights"}
+    assert [register(retries=1, try_number=n, **local).result["model_version"] for n in (1, 2)] == ["1", "1"]
+    uri = emulator.arm("GET", f"/models/{name}/versions/1").json()["properties"]["modelUri"]
+    stored = "azureml://datastores/" + uri.partition("/datastores/")[2]
+    made = register(model_name=name, run_id=None, datastore_path=stored, task_id="again").result
+    assert (made["model_version"], made["run_id"]) == ("2", None)
+    newest = {"model_name": name, "deployment_name": "blue"}
+    assert deploy("latest", **newest).result["model_id"].endswith(f"/models/{name}/versions/2")
+    for archived, left in ((True, ["1"]), (False, ["2", "1"])):
+        fields = {"model_name": name, "model_version": "2", "archived": archived, "task_id": f"a{archived}"}
+        assert airflow.run(AzureMLArchiveModelOperator, **fields).result["model_version"] == "2"
+        assert versions(emulator, name) == left
+    kept = deploy(None, model_name=None, task_id="kept", environment_variables={"GREETING": "hi"}).result
+    assert kept["model_id"].endswith(f"/models/{name}/versions/2")
 
 
 def deployment_of(emulator, endpoint):

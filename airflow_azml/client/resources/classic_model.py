@@ -48,6 +48,10 @@ class ClassicModels(Models):
             return there
         return _model(self.http.json("PATCH", self._url(name, version), operation="update model", json=patch))
 
+    def archive(self, name: str, version: str, *, archived: bool = True) -> Model:  # noqa: ARG002 - as the other registry
+        """Raise InputError: the classic registry has no archive."""
+        raise InputError("api", "v1", "has no archive: use api 'v2', which has the same models, for this task")
+
     def users(self, name: str, version: str) -> Iterator[str]:
         """Yield, in words, what uses a version: deployments of online endpoints, and classic services."""
         yield from super().users(name, version)
@@ -69,6 +73,9 @@ class ClassicModels(Models):
             raise InputError(
                 "model_version", registration.version, "cannot be chosen with api 'v1': the service counts versions"
             )
+        if source.datastore:
+            rule = "is for api 'v2': the classic registry takes the files of runs and of this machine"
+            raise InputError("datastore_path", source.path, rule)
         prefix = f"{source.origin}/{source.container}/{source.path}"
         asset = {"name": registration.name, "artifacts": [{"prefix": prefix}]}
         asset_id = self.http.json(

@@ -17,7 +17,7 @@ from airflow_azml.client.resources.artifact import LOCAL, ORIGIN, Artifacts, cle
 from airflow_azml.client.resources.datastore import ARTIFACT_STORE
 from airflow_azml.client.resources.model_version import ArmModel, Model, ModelVersions
 from airflow_azml.client.resources.run import Runs
-from airflow_azml.client.specs.registration import MARKER, Registration, Source
+from airflow_azml.client.specs.registration import MARKER, Registration, Source, stored
 from airflow_azml.client.transport.errors import ConflictError, InputError, InvalidRequestError, NotFoundError
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class Models(ModelVersions):
     def register_local(self, source: str | Path, **wanted: Any) -> Model:
         """Upload a file or folder of this machine and register it; adopt the version that an earlier try has made."""
         registration = Registration.read(**wanted)
+        files = blobs.files_in(source)
         if known := self.registered(registration):
             return known
-        files = blobs.files_in(source)
         where = Path(source).expanduser()
         path = clean(registration.path or where.resolve().name)
         # The same key, the same place: an upload that broke off is taken up.
@@ -61,6 +61,15 @@ class Models(ModelVersions):
         paths = {path if where.is_file() else f"{path}/{name}": file for name, file in files}
         self.beside(Artifacts).put(LOCAL, container, paths)
         return self.make(registration, Source("", LOCAL, container, path))
+
+    def register_stored(self, uri: str, **wanted: Any) -> Model:
+        """Register a file or folder that is in a datastore; adopt the version that an earlier try has made.
+
+        :param uri: ``azureml://datastores/{name}/paths/{path}``.
+        """
+        registration = Registration.read(**wanted)
+        source = stored(uri)
+        return self.registered(registration) or self.make(registration, source)
 
     def registered(self, registration: Registration, run_id: str | None = None) -> Model | None:  # noqa: ARG002 - a version need not know its run
         """Return the version that has the registration's key."""
@@ -121,6 +130,8 @@ class Models(ModelVersions):
 
 
 def _uri(source: Source) -> str:
+    if source.datastore:
+        return f"azureml://datastores/{source.datastore}/paths/{source.path}"
     if source.origin == LOCAL:
         return f"azureml://datastores/{ARTIFACT_STORE}/paths/{LOCAL}/{source.container}/{source.path}"
     return f"azureml://jobs/{source.run_id}/outputs/artifacts/paths/{source.path}"

@@ -112,6 +112,20 @@ class ModelVersions(Resource):
         body = change(there.raw, {"properties": wanted}, what=f"model {name}:{version}")
         return self._write(name, version, body["properties"], "update model") if body else there
 
+    def archive(self, name: str, version: str, *, archived: bool = True) -> Model:
+        """Hide a version from lists, or show it again; deployments of it go on. Return the version as it is now."""
+        if not isinstance(archived, bool):
+            raise InputError("archived", archived, "must be True or False")
+        there = self.get(name, version)
+        body = change(there.raw, {"properties": {"isArchived": archived}}, what=f"model {name}:{version}")
+        return self._write(name, version, body["properties"], "archive model") if body else there
+
+    def newest(self, name: str) -> Model:
+        """Return the version that was registered last, archived ones aside; NotFoundError when there is none."""
+        if found := next(self.list(name), None):
+            return found
+        raise NotFoundError(f"there is no version of model {name}", operation="list models")
+
     def delete(self, name: str, version: str) -> bool:
         """Delete a version; False when there was none. A ConflictError names what uses it."""
         try:
@@ -206,11 +220,7 @@ class ModelVersions(Resource):
         return (str(row["name"]) for row in self.rows(self.arm("models")))
 
     def _newest(self, target: Target) -> Model:
-        if target.parent:
-            return self.get(target.name, target.parent)
-        if found := next(self.list(target.name), None):
-            return found
-        raise NotFoundError(f"there is no version of model {target.name}", operation="list models")
+        return self.get(target.name, target.parent) if target.parent else self.newest(target.name)
 
     def _url(self, name: str, version: str) -> str:
         return self.arm("models", check_model_name(name), "versions", check_model_version(version))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Self
 
 import msgspec
 
 from airflow_azml.client.names import check_model_name, check_model_version
+from airflow_azml.client.transport.errors import InputError
 from airflow_azml.client.values import texts
 
 MARKER = "airflow_azml.registration"
 """The property that holds the caller's key."""
+_STORED = re.compile(r"azureml://datastores/(?P<name>[A-Za-z0-9_]{1,255})/paths/(?P<path>[^/\s][^\x00-\x1f]*)")
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,12 +59,23 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where the artifact service has a model's files.
+    """Where a model's files are: with the artifact service, or in a datastore.
 
-    :param run_id: the run that wrote them; empty for local files.
+    :param run_id: the run that wrote them; empty for others.
+    :param origin: with the artifact service: the kind of the container.
+    :param datastore: the datastore; empty when the artifact service has them.
     """
 
-    run_id: str
-    origin: str
-    container: str
-    path: str
+    run_id: str = ""
+    origin: str = ""
+    container: str = ""
+    path: str = ""
+    datastore: str = ""
+
+
+def stored(uri: object, field: str = "datastore_path") -> Source:
+    """Read the URI of a file or folder in a datastore, or raise InputError."""
+    found = _STORED.fullmatch(uri) if isinstance(uri, str) else None
+    if not found:
+        raise InputError(field, uri, "must be azureml://datastores/NAME/paths/PATH")
+    return Source(datastore=found["name"], path=found["path"])
