@@ -47,8 +47,8 @@ def populate(site: InProcess) -> None:
         (f"computes/{CLUSTER}", BODIES["put_compute"][0]),
         ("computes/instance", BODIES["put_compute"][1]),
         (f"onlineEndpoints/{ENDPOINT}", BODIES["put_endpoint"][0]),
-        ("environments/e/versions/1", BODIES["put_environment"][0]),
-        ("codes/c/versions/1", BODIES["put_code"][0]),
+        ("environments/e/versions/1", BODIES["environment_versions_put"][0]),
+        ("codes/c/versions/1", BODIES["code_versions_put"][0]),
     ):
         call("PUT", f"{WORKSPACE}/{path}", json=body, params={"api-version": "2023-10-01"})
     assert site.emulator.models.find(MODEL, "1")

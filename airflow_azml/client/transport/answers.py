@@ -10,6 +10,7 @@ import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from airflow_azml.client.transport.causes import Cause, cause_of
 from airflow_azml.client.transport.errors import (
@@ -28,7 +29,7 @@ from airflow_azml.client.transport.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SERVER_ERROR, _NOT_IMPLEMENTED, _THROTTLED, _FAILED_DEPENDENCY = 500, 501, 429, 424
+_NOT_FOUND, _THROTTLED, _FAILED_DEPENDENCY, _SERVER_ERROR, _NOT_IMPLEMENTED = 404, 429, 424, 500, 501
 _PASSING = frozenset({408, 425, 429})
 """Refusals of a container that a later request need not meet."""
 # https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints (HTTP status codes)
@@ -95,6 +96,8 @@ def error_from(*, operation: str, status: int, headers: Mapping[str, str], body:
     reason = Reason.of(body)
     code = reason.code or headers.get("x-ms-error-code", "")
     message = reason.message or headers.get(_MODEL_REASON, "")
+    if status == _NOT_FOUND and not (code or message):  # what Azure ML answers for a compute
+        message = f"'{'/'.join(unquote(urlsplit(url).path).split('/')[-2:])}' does not exist"
     kind, permanent, remedy = _read(status, code, reason)
     if status == _FAILED_DEPENDENCY:
         kind, permanent, message = _of_model(headers, message)

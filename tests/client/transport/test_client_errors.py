@@ -221,6 +221,16 @@ def test_a_424_that_does_not_tell_what_the_model_answered_may_be_tried_again(hea
     assert (type(error), error.permanent, error.cause) == (kind, False, Cause.TRANSIENT)
 
 
+def test_a_404_without_a_body_names_what_is_not_there():
+    """The service answers so for a compute; nothing is invented where it gives a reason, or there is no address."""
+    url = "https://management.azure.com/x/workspaces/w/computes/cpu%20one?api-version=1"
+    said = error_from(operation="get compute", status=404, headers={}, body="", url=url)
+    assert isinstance(said, errors.NotFoundError)
+    assert said.message == "'computes/cpu one' does not exist"
+    body = '{"error": {"code": "NotFound", "message": "gone"}}'
+    assert error_from(operation="o", status=404, headers={}, body=body, url=url).message == "gone"
+
+
 def test_headers_help_where_the_body_is_silent():
     """Blob storage, scoring and correlation put facts into headers."""
     blob = error_from(operation="o", status=404, headers={"x-ms-error-code": "BlobNotFound"}, body="")

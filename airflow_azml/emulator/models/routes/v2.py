@@ -2,46 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastapi.responses import JSONResponse, Response
 
 from airflow_azml.emulator.endpoints.deployments import OnlineDeployments
-from airflow_azml.emulator.http import arm_resources
+from airflow_azml.emulator.http.asset_routes import Collection, asset_routes
 from airflow_azml.emulator.http.engines import Engine
-from airflow_azml.emulator.http.operation_headers import Headers
-from airflow_azml.emulator.http.paging import Paged
-from airflow_azml.emulator.http.wire import WORKSPACE_PATH, FoldedQuery, JsonObject, router
+from airflow_azml.emulator.http.wire import JsonObject
 from airflow_azml.emulator.identity.access import ARM
-from airflow_azml.emulator.kernel.store import Document
 from airflow_azml.emulator.models import bodies
 from airflow_azml.emulator.models.filters import accepts
 from airflow_azml.emulator.models.registry import Models
 
-routes = router(WORKSPACE_PATH + "/models", ARM)
+if TYPE_CHECKING:
+    from airflow_azml.emulator.http.asset_routes import Resource
+    from airflow_azml.emulator.http.engines import Engines
+    from airflow_azml.emulator.kernel.store import Document
 
 
-def _container(models: Models, container: Document) -> dict[str, Any]:
-    return bodies.render_container(container, models.list(container["name"]))
+class _Versioned:
+    """The models, as their routes ask for them.
+
+    :param models: the registry.
+    :param deployments: what may be made of them: such models are not deleted.
+    """
+
+    def __init__(self, models: Models, deployments: OnlineDeployments) -> None:
+        self._models, self._using = models, partial(deployments.using, "models")
+
+    def containers(self) -> list[Resource]:
+        return [_container(self._models, container) for container in self._models.containers()]
+
+    def container(self, name: str) -> Resource:
+        return _container(self._models, self._models.container(name))
+
+    def delete_container(self, name: str) -> bool:
+        return self._models.delete_container(name, self._using)
+
+    def versions(self, name: str, query: dict[str, str]) -> list[Resource]:
+        """Return the versions, the newest first unless `$orderBy` says otherwise."""
+        wanted = accepts(query, {"version": "version", "description": "description"}, {"tags": "tags"})
+        found = [bodies.render_v2(model) for model in self._models.list(name) if wanted(model)]
+        return found[::-1] if query.get("$orderby", "").casefold().endswith(" asc") else found
+
+    def version(self, name: str, version: str) -> Resource:
+        return bodies.render_v2(self._models.get(name, version))
+
+    def put(self, name: str, version: str, body: Resource) -> tuple[Resource, bool]:
+        """Register a version, archive it, or change its tags and description."""
+        fields = bodies.read_v2(body)
+        if self._models.find(name, version) is None:
+            self._models.require_files(fields)
+        model, new = self._models.register(name, version, fields)
+        if not new:
+            model = self._models.change(name, version, lambda present: bodies.update_v2(present, fields))
+        return bodies.render_v2(model), new
+
+    def delete(self, name: str, version: str) -> bool:
+        return self._models.delete(name, version, self._using)
 
 
-def _viewed(query: dict[str, str], found: Sequence[Document]) -> list[Document]:
-    shown = arm_resources.in_view(query)
-    return [document for document in found if document["isArchived"] in shown]
+def _models(engines: Engines) -> _Versioned:
+    return _Versioned(engines[Models], engines[OnlineDeployments])
 
 
-@routes.get("")
-def list_containers(models: Engine[Models], pager: Paged, query: FoldedQuery) -> dict[str, Any]:
-    """Model Containers - List."""
-    return pager.page([_container(models, container) for container in _viewed(query, models.containers())])
-
-
-@routes.get("/{name}")
-def get_container(models: Engine[Models], name: str) -> dict[str, Any]:
-    """Model Containers - Get."""
-    return _container(models, models.container(name))
+routes = asset_routes(Collection("models", "Model", _models), ARM)
 
 
 @routes.put("/{name}")
@@ -51,44 +78,5 @@ def put_container(models: Engine[Models], name: str, body: JsonObject) -> Respon
     return JSONResponse(_container(models, container), 201 if new else 200)
 
 
-@routes.delete("/{name}")
-def delete_container(models: Engine[Models], deployments: Engine[OnlineDeployments], name: str) -> Response:
-    """Model Containers - Delete, with all versions; refused when a deployment uses one of them."""
-    deleted = models.delete_container(name, partial(deployments.using, "models"))
-    return Response(status_code=200 if deleted else 204)
-
-
-@routes.get("/{name}/versions")
-def list_versions(models: Engine[Models], pager: Paged, name: str, query: FoldedQuery) -> dict[str, Any]:
-    """Model Versions - List, the newest first unless `$orderBy` says otherwise."""
-    wanted = accepts(query, {"version": "version", "description": "description"}, {"tags": "tags"})
-    found = [model for model in _viewed(query, models.list(name)) if wanted(model)]
-    if query.get("$orderby", "").casefold().endswith(" asc"):
-        found.reverse()
-    return pager.page([bodies.render_v2(model) for model in found])
-
-
-@routes.get("/{name}/versions/{version}")
-def get_version(models: Engine[Models], name: str, version: str) -> dict[str, Any]:
-    """Model Versions - Get."""
-    return bodies.render_v2(models.get(name, version))
-
-
-@routes.put("/{name}/versions/{version}")
-def put_version(models: Engine[Models], headers: Headers, name: str, version: str, body: JsonObject) -> Response:
-    """Model Versions - Create Or Update: register, archive, or change tags and description."""
-    fields = bodies.read_v2(body)
-    if models.find(name, version) is None:
-        models.require_files(fields)
-    model, new = models.register(name, version, fields)
-    if not new:
-        model = models.change(name, version, lambda present: bodies.update_v2(present, fields))
-    answer = bodies.render_v2(model)
-    return JSONResponse(answer, 201, headers.resource(answer["id"])) if new else JSONResponse(answer)
-
-
-@routes.delete("/{name}/versions/{version}")
-def delete_version(models: Engine[Models], deployments: Engine[OnlineDeployments], name: str, version: str) -> Response:
-    """Model Versions - Delete."""
-    deleted = models.delete(name, version, partial(deployments.using, "models"))
-    return Response(status_code=200 if deleted else 204)
+def _container(models: Models, container: Document) -> Resource:
+    return bodies.render_container(container, models.list(container["name"]))
