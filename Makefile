@@ -1,6 +1,6 @@
 # What a person does with this repository. Needs git, make and Python 3.11 with venv and pip; uses uv when it is there.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up env test faults crashes smoke lint conformance bench dist clean
+.PHONY: help venv demo up env test check faults crashes smoke lint conformance bench dist clean
 SHELL := /bin/bash
 
 PYTHON ?= python3.11
@@ -23,6 +23,9 @@ env: .env  ## the secrets of docker-compose.yaml, made once: then `docker compos
 
 test: venv  ## all tests: unit, emulator and system tests with a real Airflow; prints the coverage
 	$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder --cov --cov-report=term
+
+check: lint  ## lint and the tests without a real Airflow: before each commit
+	$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder -m "not system and not smoke"
 
 faults: venv  ## hundreds of pipelines over a bad network, among processes that are killed; N=50 pipelines, SEED=7
 	@PYTHONPATH=tests $(BIN)/python tests/faults/campaign.py --pipelines $(N) $(if $(SEED),--seed $(SEED))

@@ -312,7 +312,7 @@ def test_a_run_finds_its_environment(client):
     run_id = client.start(script, environment=environment)
     assert client.wait(run_id)["status"] == "Completed"
     log = client.log(run_id)
-    assert f"True {client.emulator.data}/environments/" in log
+    assert f"True {os.environ['AZUREML_EMULATOR_ENVIRONMENTS']}/" in log
     assert all(word in log for word in ("python=2.7", "cudatoolkit", "mcr/x"))
     assert "azureml-logs/20_image_build_log.txt" in client.details(run_id)["logFiles"]
 
