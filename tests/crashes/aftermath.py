@@ -71,6 +71,13 @@ def judge_processes(victim: Victim, ledger: Ledger, serving: set[str]) -> None:
             ledger.report("orphans", mark, f"process {process}")
 
 
+def end_processes(victim: Victim) -> None:
+    """End all that an emulator has started which is killed for the last time."""
+    for process in psutil.process_iter():
+        if _mark(process).startswith(str(victim.data)):
+            process.kill()
+
+
 def judge_files(victim: Victim, ledger: Ledger, deployments: set[str]) -> None:
     """Report files that belong to nothing any more.
 

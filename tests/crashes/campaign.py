@@ -155,6 +155,7 @@ def main() -> int:
         campaign.judge()
     finally:
         campaign.victim.end()
+        aftermath.end_processes(campaign.victim)
     say(f"killed {dict(campaign.kills)}", *campaign.ledger.lines())
     wrong = campaign.ledger.counts()
     if not any(wrong.values()):

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_azml.emulator.endpoints import deployment_bodies
+from airflow_azml.emulator.endpoints.fleet import Launch
 from airflow_azml.emulator.endpoints.model import DEPLOYMENT
 from airflow_azml.emulator.http import arm_resources, faults
 from airflow_azml.emulator.http.wire import known_members, pick_object
@@ -190,7 +191,7 @@ class OnlineDeployments:
             if change:
                 self._finish(key, change, {"revision": revision, "spec": spec}, error)
 
-        self._fleet.launch(key, revision, spec, wanted, done)
+        self._fleet.launch(Launch(key, revision, spec, wanted, done))
 
     def _finish(self, key: str, change: Document, launched: Document, error: LaunchError | None) -> None:
         outcome = {"state": "Failed"} if error else {"state": "Succeeded", "served": launched}

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,24 @@ class LaunchError(Exception):
 
 class _UnwantedError(Exception):
     """Nobody waits for the process any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A process that is to come up.
+
+    :param key: of the deployment.
+    :param revision: of the deployment, which the process serves.
+    :param spec: of that revision.
+    :param wanted: asked again and again; the launch is given up when it says no.
+    :param done: told how it ended, unless it was given up.
+    """
+
+    key: str
+    revision: int
+    spec: dict[str, Any]
+    wanted: Callable[[], bool]
+    done: Callable[[LaunchError | None], None]
 
 
 class Fleet:
@@ -99,29 +118,18 @@ class Fleet:
         container = self._containers.get(key)
         return container.port if container and container.alive else None
 
-    def launch(
-        self,
-        key: str,
-        revision: int,
-        spec: dict[str, Any],
-        wanted: Callable[[], bool],
-        done: Callable[[LaunchError | None], None],
-    ) -> None:
-        """Begin to bring a process up; once it is ready it takes the place of the deployment's present one.
-
-        :param wanted: asked again and again; the launch is given up when it says no.
-        :param done: told how it ended, unless it was given up.
-        """
+    def launch(self, launch: Launch) -> None:
+        """Begin to bring a process up; once it is ready it takes the place of the deployment's present one."""
 
         def work() -> None:
             try:
-                self._launch(key, revision, spec, wanted, done)
+                self._launch(launch)
             finally:
-                del self._workers[key]
+                del self._workers[launch.key]
                 self._notify()
 
-        self._workers[key] = threading.Thread(target=work, name=f"launch {key}", daemon=True)
-        self._workers[key].start()
+        self._workers[launch.key] = threading.Thread(target=work, name=f"launch {launch.key}", daemon=True)
+        self._workers[launch.key].start()
 
     def remove(self, key: str) -> None:
         """End the deployment's process and delete its files."""
@@ -135,34 +143,27 @@ class Fleet:
             return "".join(deque(file, lines))
         return ""
 
-    def _launch(
-        self,
-        key: str,
-        revision: int,
-        spec: dict[str, Any],
-        wanted: Callable[[], bool],
-        done: Callable[[LaunchError | None], None],
-    ) -> None:
-        def still_wanted() -> bool:
-            return not self._stopping.is_set() and wanted()
-
+    def _launch(self, launch: Launch) -> None:
         try:
-            container = self._bring_up(key, revision, spec, still_wanted)
+            container = self._bring_up(launch)
         except _UnwantedError:
             return
         except LaunchError as error:
-            if still_wanted():
-                done(error)
+            if self._wanted(launch):
+                launch.done(error)
             return
-        former = self._containers.get(key)
-        self._containers[key] = container
-        threading.Thread(target=self._watch, args=(container,), name=f"watch {key}", daemon=True).start()
-        done(None)
+        former = self._containers.get(launch.key)
+        self._containers[launch.key] = container
+        threading.Thread(target=self._watch, args=(container,), name=f"watch {launch.key}", daemon=True).start()
+        launch.done(None)
         if former:
             former.stop()
-        for folder in (self._root / key).iterdir():
-            if int(folder.name) < revision:
+        for folder in (self._root / launch.key).iterdir():
+            if int(folder.name) < launch.revision:
                 shutil.rmtree(folder)
+
+    def _wanted(self, launch: Launch) -> bool:
+        return not self._stopping.is_set() and launch.wanted()
 
     def _watch(self, container: Container) -> None:
         container.wait()
@@ -172,37 +173,37 @@ class Fleet:
         for watcher in self.watchers:
             watcher()
 
-    def _bring_up(self, key: str, revision: int, spec: dict[str, Any], wanted: Callable[[], bool]) -> Container:
-        file = self._file(key, revision)
+    def _bring_up(self, launch: Launch) -> Container:
+        file = self._file(launch.key, launch.revision)
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            image = self._images.build(spec, file.parent, lambda line: _write(file, line))
+            image = self._images.build(launch.spec, file.parent, lambda line: _write(file, line))
             container = Container(image, file.parent)
         except (ImageBuildError, EnvironmentBuildError, Fault) as error:
             _write(file, str(error))
             raise LaunchError("ImageBuildFailure", str(error)) from error
         except Exception as error:  # whatever it is, the operation has to end
-            log.exception("Launching %s failed", key)
+            log.exception("Launching %s failed", launch.key)
             raise LaunchError("InternalServerError", f"{type(error).__name__}: {error}") from error
         try:
-            self._wait(container, wanted)
+            self._wait(container, launch)
         except LaunchError as error:
             container.stop()
-            raise LaunchError(error.code, f"{error.message}\n{self.log_tail(key, revision, TAIL)}") from error
+            log_tail = self.log_tail(launch.key, launch.revision, TAIL)
+            raise LaunchError(error.code, f"{error.message}\n{log_tail}") from error
         except _UnwantedError:
             container.stop()
             raise
         return container
 
-    @staticmethod
-    def _wait(container: Container, wanted: Callable[[], bool]) -> None:
+    def _wait(self, container: Container, launch: Launch) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not container.ready(BEAT):
             if not container.alive:
                 raise LaunchError("ResourceNotReady", CRASHED)
             if time.monotonic() > deadline:
                 raise LaunchError("ResourceNotReady", f"The container was not ready after {READY_SECONDS} s.")
-            if not wanted():
+            if not self._wanted(launch):
                 raise _UnwantedError
             time.sleep(BEAT)
 

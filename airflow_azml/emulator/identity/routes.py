@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Form
+from fastapi import Depends, Form, Request
 
 from airflow_azml.emulator.http import addresses, audiences
 from airflow_azml.emulator.http.addresses import Base
@@ -66,22 +66,30 @@ def keys(tenant: str, identity: Engine[IdentityProvider]) -> dict[str, Any]:
     return identity.keys()
 
 
-@routes.post("/{tenant}/oauth2/v2.0/token")
-def token_v2(
+def _sign_in(
     tenant: str,
     identity: Engine[IdentityProvider],
+    request: Request,
     base: Base,
     grant_type: Text = "",
     client_id: Text = "",
     client_secret: Text = "",
     client_assertion: Text = "",
     client_assertion_type: Text = "",
-    scope: Text = "",
-) -> dict[str, Any]:
-    """Client credentials flow with a scope (`https://management.azure.com/.default`)."""
+) -> str:
+    """Check the application that signs in, and return the id of its tenant."""
     tenant_id = _tenant(tenant)
-    proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}/{tenant}/oauth2/v2.0/token")
+    proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}{request.url.path}")
     _check_client(identity, grant_type, client_id, proof)
+    return tenant_id
+
+
+Tenant = Annotated[str, Depends(_sign_in)]
+
+
+@routes.post("/{tenant}/oauth2/v2.0/token")
+def token_v2(identity: Engine[IdentityProvider], base: Base, tenant_id: Tenant, scope: Text = "") -> dict[str, Any]:
+    """Client credentials flow with a scope (`https://management.azure.com/.default`)."""
     audience = scope.removesuffix(DEFAULT)
     if scope and not scope.endswith(DEFAULT):
         raise refusals.wrong_scope(scope)
@@ -91,21 +99,8 @@ def token_v2(
 
 
 @routes.post("/{tenant}/oauth2/token")
-def token_v1(
-    tenant: str,
-    identity: Engine[IdentityProvider],
-    base: Base,
-    grant_type: Text = "",
-    client_id: Text = "",
-    client_secret: Text = "",
-    client_assertion: Text = "",
-    client_assertion_type: Text = "",
-    resource: Text = "",
-) -> dict[str, Any]:
+def token_v1(identity: Engine[IdentityProvider], base: Base, tenant_id: Tenant, resource: Text = "") -> dict[str, Any]:
     """Client credentials flow with a resource; its numbers are strings."""
-    tenant_id = _tenant(tenant)
-    proof = _Proof(client_secret, client_assertion, client_assertion_type, f"{base}/{tenant}/oauth2/token")
-    _check_client(identity, grant_type, client_id, proof)
     _check_resource(resource, "resource", base)
     now = int(time.time())
     return {

@@ -63,7 +63,7 @@ class Store:
                 if changed:
                     self._on_commit("before")
                 self._database.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # SystemExit, too: a transaction that stays open would keep everybody out
                 if self.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
