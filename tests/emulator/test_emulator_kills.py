@@ -19,7 +19,10 @@ from airflow_azml.emulator.control.crash import VARIABLE, Crash
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.kernel.state import StateError
 from airflow_azml.emulator.kernel.store import Store
+from airflow_azml.emulator.process import groups
+from airflow_azml.emulator.process.groups import ProcessGroup
 from airflow_azml.emulator.process.venvs import VenvCache
+from airflow_azml.emulator.process.wrapper import birth_of
 from airflow_azml.emulator.runs import definitions
 from airflow_azml.emulator.storage.blobs import BlobStore
 
@@ -166,6 +169,22 @@ def test_a_compute_may_go_while_an_emulator_starts(tmp_path, monkeypatch):
             meanwhile.setattr(computes, "list", list_while_one_goes)
             computes.reconcile(set())
         wait_until(lambda: computes.find("cpu") is None)
+
+
+def test_a_leader_that_replaces_its_children_ends(tmp_path, monkeypatch):
+    """A process that starts a new child as soon as one dies, as gunicorn does, is ended with all of them."""
+    monkeypatch.setattr(groups, "PATIENCE", 3)
+    mark = str(tmp_path)
+    environment = {**os.environ, groups.MARK: mark}
+    command = ["/bin/sh", "-c", "while true; do sleep 600; done"]
+    with subprocess.Popen(command, env=environment, start_new_session=True) as leader:
+        group = ProcessGroup(leader.pid, birth_of(leader.pid), mark)
+        wait_until(group._descendants)
+        group.end()
+        ended = not alive(leader.pid)
+        leader.kill()
+    assert ended
+    assert not group._descendants()
 
 
 def test_a_build_that_was_cut_is_removed_and_its_builder_ended(tmp_path, monkeypatch):

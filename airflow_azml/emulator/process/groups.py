@@ -88,6 +88,7 @@ class ProcessGroup:
     def end(self) -> None:
         """Kill the group and all descendants of its leader, also those that have left the group or lost the leader."""
         deadline = time.monotonic() + PATIENCE
+        self.signal(signal.SIGSTOP)  # a leader that runs could start others in place of those that are killed
         while (family := self._descendants()) or self.alive():
             if time.monotonic() > deadline:
                 log.error("Killed processes have not ended: %s", sorted(family) or self.pid)
