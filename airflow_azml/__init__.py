@@ -1,6 +1,6 @@
 """Apache Airflow provider for Azure Machine Learning.
 
-Every DAG parse pays for what stands here, so nothing but the version does.
+Only the version is here, because every DAG parse imports this module.
 """
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
 """How a task enters its run time: everything that a running task needs is imported here, when the task runs.
 
-Parsing a DAG file must not pay for it. An expected error says all that a person needs, so that it leaves without the
-frames of this package: Airflow writes the traceback of whatever a task raises into the task's log.
+Parsing a DAG file must not import it. Airflow writes the traceback of every exception into the task's log. An expected
+error loses the stack frames of this package, because its message is enough for a reader.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Retries that fit the failure: `retry_policy=azureml_retry_policy` on a task, for Airflow 3.3 and later.
 
 The client knows why something failed (`airflow_azml.client.transport.causes`); this module decides what follows from
-it. A task that must not be retried at all (a bad request, missing rights) fails before any policy is asked.
+it. A task that must not be retried (a bad request, missing rights) fails before the policy is called.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Is the way to a workspace open, and if not: which hop fails, why, and what to do.
+"""Check the connection to a workspace step by step: which step fails, why, and what to do.
 
-The hops are those of every call: a token, Resource Manager, the workspace, its discovery, its regional API, its model
-registry. Each needs the one before, so the walk ends at the first that fails. Then follow the clock and what the
-credential may do, which do not need each other. Nothing is changed anywhere.
+Every call makes these steps: a token, Resource Manager, the workspace, its discovery, its regional API, its model
+registry. Each needs the one before, so the check ends at the first that fails. Then it checks the clock and the
+permissions of the credential, each on its own. It changes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How a wait for something remote goes, whatever its kind: run, compute, endpoint, deployment, model, and deletions.
+"""The state machine of every wait: for a run, compute, endpoint, deployment or model, and for deletions.
 
-A :class:`Target` names what is waited for. An :class:`Observation` is what the service says about it now, read with the
-status table of its kind, which stands in the kind's own file in `resources`. :func:`decide` says what to do next.
+A :class:`Target` names the run or resource. An :class:`Observation` is its present state, read with the status table of
+its kind, which is in the kind's own file in `resources`. :func:`decide` says what to do next.
 Operators, sensors and triggers all wait through :class:`Watch`, so none of them knows a status by name.
 """
 

@@ -1,7 +1,7 @@
-"""What a caller names, merged into what exists.
+"""Merge the settings that a caller names into an existing resource.
 
-A PUT replaces a whole resource, so what exists is read first, and what the caller names is merged into it. Nothing is
-sent when nothing differs. What the service cannot change is refused before anything is sent, with the difference named.
+A PUT replaces a whole resource. So the existing resource is read first, and the caller's settings are merged into it.
+Nothing is sent if nothing differs. A setting that the service cannot change is refused before anything is sent.
 """
 
 from __future__ import annotations

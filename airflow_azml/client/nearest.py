@@ -1,7 +1,7 @@
-"""The names that were probably meant, for an error that says that something does not exist.
+"""Similar names, for an error that says that something does not exist.
 
-What is missing is read from the service's words or from the address that was asked. Then the names that there are get
-listed, once or twice, without retries: only after such an error, and a list that cannot be read changes nothing.
+The missing name is read from the service's message or from the address of the request. Then the existing names are
+listed, once or twice, without retries. If they cannot be listed, the error stays as it is.
 """
 
 from __future__ import annotations

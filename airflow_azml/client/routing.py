@@ -1,7 +1,7 @@
-"""Which workspace, and where it lives.
+"""The workspace, and its regional host.
 
 :class:`Workspace` is three names and the links into Azure ML studio. :class:`Routing` finds the workspace's regional
-host the way the service wants it found: ask ARM for the workspace, ask its discovery URL for the host. The host is
+host as the service's documentation says: ask ARM for the workspace, ask its discovery URL for the host. The host is
 never built from a region's name.
 """
 

@@ -1,6 +1,6 @@
 """Values as people write or template them: whole numbers and durations, which may come as text, and mappings.
 
-A value that makes no sense is an InputError that names its field, before anything is sent.
+A wrong value raises an InputError that names its field, before anything is sent.
 """
 
 from __future__ import annotations

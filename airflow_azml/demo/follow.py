@@ -1,4 +1,4 @@
-"""Following a dag run to its end: which task is where, and what it says it is doing."""
+"""Follow a dag run to its end: the state of each task, and the last line of its log."""
 
 from __future__ import annotations
 

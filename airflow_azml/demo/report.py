@@ -1,4 +1,4 @@
-"""What came of the demo: what was really produced, or which task failed and why."""
+"""The result of the demo: metrics, model and score, or which task failed and why."""
 
 from __future__ import annotations
 

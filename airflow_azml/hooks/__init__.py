@@ -1,1 +1,1 @@
-"""From an Airflow connection to a client: the only room that knows how a connection is laid out."""
+"""From an Airflow connection to a client: only this package knows the fields of a connection."""

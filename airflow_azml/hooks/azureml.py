@@ -59,12 +59,12 @@ class AzureMLHook(BaseHook):
 
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
-        """Return the fields of the connection form; only Airflow 3.1 asks."""
+        """Return the fields of the connection form; only Airflow 3.1 calls this."""
         return form_widgets()
 
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
-        """Return what becomes of the standard fields in the connection form; only Airflow 3.1 asks."""
+        """Return which standard fields the connection form hides or renames; only Airflow 3.1 calls this."""
         return field_behaviour()
 
     def get_conn(self) -> AzureMLClient:
@@ -79,7 +79,7 @@ class AzureMLHook(BaseHook):
         return _client_of(_settings_of(connection, await aextra() if aextra else connection.extra_dejson))
 
     def diagnose(self) -> Iterator[Step]:
-        """Yield the hops on the way to the workspace, then what the credential may do there."""
+        """Yield the steps to the workspace, then the checks of the credential's permissions."""
         try:
             client = self.client
         except AirflowNotFoundException as error:
@@ -94,7 +94,7 @@ class AzureMLHook(BaseHook):
         yield from walk(client)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Walk the hops on the way to the workspace; say which one failed and why, or what was found."""
+        """Make all checks; return which ones failed and why, or what was found."""
         steps = list(self.diagnose())
         if failed := [str(step) for step in steps if not step.ok]:
             return False, "; ".join(failed)

@@ -1,8 +1,8 @@
 """An Airflow connection read as settings of the client, and the clients of this process.
 
-All that is wrong with a connection is said at once, before anything is sent. Which credential is used is the field
-`credential`, or follows from what is given; one credential is never tried after another. A client is shared by every
-task and trigger of the process that uses the same settings, so that tokens and routes are fetched once.
+All mistakes in a connection are reported together, before anything is sent. The field `credential` chooses the
+credential, or the fields that have a value; no second credential is tried. Tasks and triggers of a process that use the
+same settings share a client, so that tokens and routes are fetched once.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Settings:
     :param api: where models are registered: `v2` (Resource Manager) or `v1` (model management).
     :param ca_bundle: path of a PEM file to trust instead of the system's authorities.
     :param namespace: name of this Airflow, among those that use the workspace. It does not make another client.
-    :param unknown: what is to be said of keys that are not known; likewise.
+    :param unknown: warnings about unknown keys. They do not make another client either.
     """
 
     client_id: str = ""
@@ -152,7 +152,7 @@ class Settings:
         return settings
 
     def wrong(self) -> list[str]:
-        """Say all that this connection has wrong, with the fields named as the connection form calls them."""
+        """List all mistakes in this connection, with the fields named as in the connection form."""
         faults = [f"{_list(missing)} missing"] if (missing := self.missing()) else []
         faults += self._ids_for_names()
         if self.credential not in CREDENTIALS:
@@ -168,7 +168,7 @@ class Settings:
         return [*faults, *self._wrong_cloud()]
 
     def _ids_for_names(self) -> Iterator[str]:
-        """Yield what is wrong with the names of the workspace: often a resource id is pasted, which holds them."""
+        """Yield the names of the workspace that are resource ids instead, and the name to write."""
         for name, level in WORKSPACE_FIELDS.items():
             value = getattr(self, name)
             if "/" in value:
@@ -191,7 +191,7 @@ class Settings:
                 yield f"{name} '{url}': must be an https URL, msal needs it (start the emulator with --tls-port)"
 
     def missing(self) -> list[str]:
-        """Name every field that this connection needs and lacks, as the connection form calls it."""
+        """Return the fields that this connection needs and lacks, named as in the connection form."""
         needed = [*WORKSPACE_FIELDS, *CREDENTIALS.get(self.credential, ())]
         if self.cloud.casefold() == "custom":
             needed += CUSTOM_CLOUD_FIELDS
@@ -243,7 +243,7 @@ class Settings:
 
 
 def _unknown(name: str) -> str:
-    """Say that a key of the extra is not known, and which one was probably meant."""
+    """Say that a key of the extra is unknown, and name the nearest known one."""
     bare = name.rpartition("__")[2].casefold().replace("-", "_")  # Airflow 2 wrote extra__azureml__tenant_id
     if field_of_form := STANDARD_FIELDS.get(bare):
         return f"unknown extra '{name}' is ignored; it belongs into the field {field_of_form}"
@@ -262,7 +262,7 @@ _clients: dict[Settings, AzureMLClient] = {}
 
 
 def _environment() -> dict[str, str]:
-    """Return what the environment knows of a workload identity."""
+    """Return the fields of a workload identity that the environment has."""
     return {name: os.environ[variable] for name, variable in WORKLOAD_VARIABLES.items() if os.environ.get(variable)}
 
 

@@ -1,6 +1,6 @@
 """The connection form for Airflow 3.1, which asks the hook for it; later versions read the provider's metadata.
 
-Both are the same table. wtforms is no dependency: Airflow 3.1 puts classes of its own in its place when it asks.
+Both come from the same table. wtforms is no dependency: Airflow 3.1 replaces it by classes of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def form_widgets() -> dict[str, Any]:
 
 
 def field_behaviour() -> dict[str, Any]:
-    """Return what is hidden and renamed of the fields that every connection has."""
+    """Return which standard fields are hidden and which are renamed."""
     return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
 
 

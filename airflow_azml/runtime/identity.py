@@ -1,9 +1,9 @@
-"""The identity of a task's work: the ids of what it creates, and the tags that say whose it is.
+"""The identity of a task's work: the ids of the runs and models that it creates, and the tags that name the task.
 
-Whatever a task creates can be adopted by a later try of the same task, and by nobody else. Its id is chosen before
-anything is sent: a readable slug and a hash of (nonce, generation, attempt). The nonce is a random value in Airflow's
-task state store (Airflow 3.3 and later). It is the same in every try of the task, and another one in another Airflow,
-in a rebuilt database and in a dag run that was deleted and created again.
+Only a later try of the same task can adopt what the task creates. The id is chosen before anything is sent: a readable
+slug and a hash of (nonce, generation, attempt). The nonce is a random value in Airflow's task state store (Airflow 3.3
+and later). It is the same in every try of the task, but different in another Airflow, in a rebuilt database and in a
+dag run that was deleted and created again.
 """
 
 from __future__ import annotations

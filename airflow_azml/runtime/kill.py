@@ -1,7 +1,7 @@
-"""What a task does when Airflow kills it: cancel its run and see it cancelled, unless another process goes on with it.
+"""What a task does when Airflow kills it: cancel its run and wait for that, unless another process continues the task.
 
-Airflow kills a try that it has given up (its heartbeat came too late, say) just as it kills one that a person has
-stopped. In the first case the task goes on: another process takes up the same run, which must not be cancelled.
+Airflow kills a try with a late heartbeat in the same way as a try that a person has stopped. After a late heartbeat the
+task continues: another process adopts the same run, which must not be cancelled.
 docs/kill-protocol.md shows the steps as a diagram.
 """
 

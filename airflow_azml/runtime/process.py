@@ -1,7 +1,7 @@
 """Where a process of a task enters the run time: the base classes of operators and sensors import nothing else of it.
 
-Each function makes the `Task` that declarations get. Airflow may have killed the task while all this was imported: the
-base classes keep that in mind, and it is passed on here.
+Each function makes the `Task` that declarations get. Airflow may kill the task during these imports: the base classes
+remember it and pass it on here.
 """
 
 from __future__ import annotations

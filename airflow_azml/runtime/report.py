@@ -1,6 +1,6 @@
-"""How a wait ended, told once: the result as plain JSON, or an error that says why, where to look and what to do.
+"""The end of a wait: the result as plain JSON, or an error that says why, where to look and what to do.
 
-After the end nothing on our side fails a finished run: what cannot be read then is None in the result.
+An error on our side after the end does not fail a finished run: values that cannot be read are None in the result.
 """
 
 from __future__ import annotations

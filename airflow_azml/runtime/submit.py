@@ -1,7 +1,7 @@
-"""Submitting is create-or-adopt: there is one run per attempt, and whoever goes on with the task finds it again.
+"""Submitting is create-or-adopt: there is one run per attempt, and a later try of the task finds it.
 
-A try of a task looks at attempt 0, 1, 2, ... of its generation, until one does not exist (it is started), is active (it
-is adopted) or has completed (its result is taken). A run is adopted or cancelled only when its tags agree with the
+A try looks for attempt 0, 1, 2, ... of its generation. It starts an attempt that does not exist, adopts one that is
+active, and takes the result of one that has completed. A run is adopted or cancelled only when its tags agree with the
 task's identity.
 """
 

@@ -1,4 +1,4 @@
-"""What a declaration works with while its task runs: the client, the task's identity, files beside the DAG, the link.
+"""The object that a declaration gets while its task runs: client, identity of the task, files beside the DAG, link.
 
 An operator or sensor declares `submit(task)`, `act(task)` or `target(task)`, and everything it needs is on this object.
 So operators import nothing of the client, and parsing a DAG pays for none of it.

@@ -1,1 +1,1 @@
-"""Waiting for what something else has started."""
+"""Sensors: wait for runs and resources that others have started."""

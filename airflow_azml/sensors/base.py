@@ -1,7 +1,7 @@
 """What every sensor declares, and how its run time begins (see `airflow_azml.entry`).
 
-A sensor declares `target`, what it waits for. It only watches: what it waits for goes on when the sensor is killed or
-times out, unless it says otherwise.
+A sensor declares `target`, the run or resource that it waits for. It only watches: the run continues when the sensor is
+killed or times out, unless `cancel_on_kill` is True.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Waiting for a run of the run history: a classic run or a v2 job, whoever has started it."""
+"""Waiting for a run of the run history: a classic run or a v2 job, started by anyone."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Waiting in the triggerer, where it costs no worker."""
+"""Waiting in the triggerer, which needs no worker."""

@@ -1,7 +1,7 @@
 """The one trigger: waits for any target of the state machine and reports how the wait ended.
 
-Its arguments are plain JSON without secrets, because Airflow keeps them in its database. The deadline lives in here and
-not in `defer(timeout=...)`, which would fail the task without giving it a chance to cancel the remote run.
+Its arguments are plain JSON without secrets, because Airflow keeps them in its database. The trigger checks the
+deadline itself, because `defer(timeout=...)` would fail the task without cancelling its run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cancel a run and say in the task's log what came of it: the same line for a worker and for the triggerer."""
+"""Cancel a run and write the result to the task's log: the same line in a worker and in the triggerer."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
 A thousand deferred tasks must not become a thousand requests a poll. Their triggers register here; one asyncio task
 per event loop and connection asks for all their runs in few calls and wakes only the trigger whose target has changed.
-It reads levels, not edges: a restarted triggerer registers its targets again and has lost nothing.
+It reads states, not changes: a restarted triggerer registers its targets again and has lost nothing.
 
-The poller starts with an empty context, or all its log lines would land in the log of the one task whose trigger
-happened to come first; no trigger's cancellation ends it; it ends by itself when nobody waits any more.
+The poller starts with an empty context. Otherwise all its log lines would go to the log of the task whose trigger was
+the first. The cancellation of a trigger does not end it. It ends when no trigger waits any more.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Patience while something is waited for: errors that may pass, and a sign of life while it is queued.
+"""Patience during a wait: errors that may pass, and a log line now and then while a run is queued.
 
-Only submitting can fail for good. While we wait, a refusal (401, 403, 404, ...) is looked at again, as an outage is,
-until the budget for unusable answers is spent: a secret may have been replaced, a new role takes minutes to work.
+While a task waits, a refusal (401, 403, 404, ...) does not fail it at once. Like an outage, it is tried again until the
+budget for unusable answers is spent: a secret may have been replaced, and a new role takes minutes to work.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The log of a run, shown in the log of the deferred task that waits for it.
 
-How far it has been shown stands in an XCom of the task, so that another triggerer can go on from there. It is kept now
-and then only, as every time costs a transaction: what may be shown twice are the lines of the last seconds before a
-triggerer went away. Airflow before 3.3 offers a trigger no way to write an XCom; there the log begins anew.
+The position in the log is saved in an XCom of the task, so that another triggerer can continue there. It is saved only
+now and then, because each time costs a transaction. So the lines of the last seconds before a triggerer died may be
+shown twice. Before Airflow 3.3 a trigger cannot write an XCom; there the log begins anew.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HTTP is synchronous: threads of our own keep it off the triggerer's loop, and out of others' way."""
+"""A thread pool for HTTP, which is synchronous and must not block the triggerer's event loop."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Artifacts: the files that a run has written to ``outputs`` and ``logs``, and others that are uploaded beside them.
 
-Whoever can write a run can name its files: what is downloaded stays below its folder and within its limits.
+A run's script chooses the names of its files. So a download stays below its folder and within its limits.
 """
 
 from __future__ import annotations

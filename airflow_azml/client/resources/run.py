@@ -1,6 +1,6 @@
 """Runs: started from a project folder and a run definition (v1), listed, marked and cancelled.
 
-A v2 job is a run, too: whatever reads runs reads jobs, whoever has started them.
+A v2 job is a run too: all methods that read runs also read jobs.
 https://learn.microsoft.com/rest/api/azureml/
 """
 

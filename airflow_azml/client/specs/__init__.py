@@ -1,1 +1,1 @@
-"""What people write, as a dict or a file, checked and turned into what the service takes."""
+"""Definitions and specs that users write, as a dict or a file: checked, and converted to request bodies."""

@@ -1,4 +1,4 @@
-"""An AmlCompute cluster as it is wanted: read from what a user writes, and turned into what the service takes."""
+"""The AmlCompute cluster that a user describes, checked and converted to a request body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments that stand beside a spec: each value may be given in one of the two places."""
+"""Arguments beside a spec: each value may be given in one of the two places."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One way to write an environment, wherever one is asked for: a reference, or what it is made of.
+"""The one way to write an environment in this provider: a reference, or its image and packages.
 
-``{"image": ..., "conda_file": ...}`` are the keys of `az ml environment create`; the API's own spelling is taken too.
+``{"image": ..., "conda_file": ...}`` are the keys of `az ml environment create`; the API's spelling is accepted too.
 """
 
 from __future__ import annotations

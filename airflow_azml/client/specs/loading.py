@@ -1,6 +1,6 @@
 """Definitions and specs as people write them: a dict, or a ``.json``, ``.yml`` or ``.yaml`` file.
 
-What is wrong with a file is said before anything is sent, with its name and the line.
+A mistake in a file is reported before anything is sent, with the file's name and the line.
 """
 
 from __future__ import annotations

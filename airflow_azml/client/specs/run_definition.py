@@ -1,7 +1,7 @@
 """Run definitions as people write them, checked before anything is sent.
 
-A key that the service does not know is answered with the one that was probably meant. Keys are accepted in any case,
-as the service does, and sent as the specification spells them.
+If a key is unknown, the error names the nearest known one. Upper and lower case do not matter, as for the service; keys
+are sent as the specification spells them.
 """
 
 from __future__ import annotations

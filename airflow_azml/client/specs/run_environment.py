@@ -1,4 +1,4 @@
-"""The environment of a run definition: whatever the service would not read itself is put into the definition.
+"""The environment of a run definition: files and named environments are replaced by their content.
 
 The run API knows an image, a Dockerfile's text and conda packages. It does not read files of this machine, and an
 environment that is only named has to be looked up before a run is started.

@@ -1,4 +1,4 @@
-"""What an answer says: why it is an error, and how long the service asks to wait.
+"""Read an answer: why it is an error, and how long the service asks to wait.
 
 The status decides which exception an error answer becomes, unless the service's own code knows better: a gateway's 502
 may be a refusal by the network's rules, a 409 may be a lock that no retry opens.

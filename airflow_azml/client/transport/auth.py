@@ -1,7 +1,7 @@
-"""Where bearer tokens come from: the one method that a source of tokens has, and a token that somebody else got.
+"""Sources of bearer tokens: their interface, and the source that returns a given token.
 
-Nothing here tries one credential after another: which source is used is the caller's choice. Those that sign in
-themselves are in :mod:`.credentials`.
+The caller chooses one source; nothing here tries several credentials. The sources that sign in are in
+:mod:`.credentials`.
 """
 
 from __future__ import annotations

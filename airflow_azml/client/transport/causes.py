@@ -1,7 +1,7 @@
-"""Why something failed, as far as it decides whether and when another try can help.
+"""The cause of a failure, which decides whether and when another try can help.
 
-The service has no field for this: the words are in its codes and messages. What is known of them stands here as a
-table, with where it was seen. It knows no exception and no delay.
+The service has no field for the cause: it has to be read from codes and messages. The table here has the known ones,
+each with its source. This module knows no exception and no delay.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The Azure clouds as a table, and the one rule about where a bearer token may go.
 
-A token is worth as much as the password it came from, so :meth:`Cloud.trusts` is asked before every request that
-carries one. Hosts on which other people's code runs (``*.inference.ml.azure.com``) are Azure's, but they are not in
-the table: they never see an ARM token.
+A token is worth as much as the password it came from, so :meth:`Cloud.trusts` is called before every request that
+carries one. Hosts that run code of customers (``*.inference.ml.azure.com``) belong to Azure, but they are not in the
+table: they never receive an ARM token.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _AMBIGUOUS = re.compile(r"[\s\\@\x00-\x20\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Where one Azure cloud lives.
+    """The addresses of one Azure cloud.
 
     :param name: ``AzureCloud`` and its like, as ``az cloud list`` prints it.
     :param login: base URL of the token service.
     :param arm: base URL of Azure Resource Manager; its ``/.default`` is the token scope.
-    :param ml_audience: audience of the few calls that want a token of Azure ML's own.
+    :param ml_audience: audience of the few calls that need a token of Azure ML's own.
     :param studio: base URL of Azure ML studio.
     :param storage_suffix: what follows ``<account>.blob.`` in a storage host.
     :param trusted_suffixes: hosts (and their subdomains) that may be sent a bearer token.

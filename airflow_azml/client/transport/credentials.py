@@ -1,6 +1,6 @@
-"""The credentials that sign in themselves: client secret, certificate, workload identity, managed identity.
+"""The credentials that sign in: client secret, certificate, workload identity, managed identity.
 
-Loads msal and requests: imported when a connection is used, never by a DAG file.
+This module loads msal and requests. It is imported when a connection is used, never by a DAG file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOT_IN_AZURE = (
 
 
 class ConfidentialClient(MsalTokens):
-    """A service principal; how it proves that it is the one, its subclasses say.
+    """A service principal. The subclasses say which proof of identity it sends.
 
     :param tenant_id: directory (tenant) id or domain.
     :param client_id: application (client) id.
