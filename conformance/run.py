@@ -93,7 +93,7 @@ def _run(command: list[str | Path], home: Path, proxy: str, authority: str) -> R
 
 
 def _note_requests(name: str, said: Path) -> None:
-    """Keep the list of what was asked, which docs/emulator-fidelity.md is made from (fidelity.py)."""
+    """Keep the list of what was asked, which tells who checks an operation (docs/emulator-fidelity.md)."""
     asked = {f"{each.method} {each.host} {each.path} {each.status}\n" for each in exchanges.read(said)}
     (CACHE / f"requests-{name}.txt").write_text("".join(sorted(asked)))
 
