@@ -106,7 +106,7 @@ CONNECTION_FIELDS = {
         "Workload identity: path of the token. This, Tenant ID and Client ID default to AZURE_TENANT_ID, "
         "AZURE_CLIENT_ID and AZURE_FEDERATED_TOKEN_FILE.",
     ),
-    "token": _field("Access token", "A bearer token that somebody else got.", format="password"),
+    "token": _field("Access token", "A bearer token without the word Bearer; it is not renewed.", format="password"),
     "authority_url": _field("Login URL", "Cloud = Custom: the token authority, for example https://127.0.0.1:8743."),
     "resource_manager_url": _field("Resource Manager URL", "Cloud = Custom: where Resource Manager answers."),
     "ml_audience": _field(

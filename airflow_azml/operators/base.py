@@ -28,7 +28,7 @@ Result = dict[str, Any]
 class AzureMLBaseOperator(Templates, BaseOperator):
     """An operator that does one thing and is done.
 
-    An error that no retry can mend fails the task at once: AirflowFailException, whose `__context__` is the original.
+    A permanent error fails the task without retries: AirflowFailException, whose `__context__` is the original.
 
     :param azureml_conn_id: the Airflow connection to the workspace.
     """
@@ -55,21 +55,21 @@ class AzureMLBaseOperator(Templates, BaseOperator):
         return result
 
     def on_kill(self) -> None:
-        """Cancel what was started, be it only just being started: Airflow is killing the task."""
+        """Airflow is killing the task: cancel its run, also one that is just being started."""
         self.killed = True
         if self.work:
             self.work.kill.now()
 
 
 class AzureMLWaitingOperator(AzureMLBaseOperator):
-    """An operator that starts something which takes time.
+    """An operator that starts a run or an operation, and waits for its end.
 
-    :param wait_for_completion: wait until it has come to its end; otherwise succeed as soon as it is accepted.
+    :param wait_for_completion: wait for the end; otherwise succeed as soon as the service has accepted the request.
     :param deferrable: wait in the triggerer, without a worker slot; `[operators] default_deferrable` when None.
     :param poll_interval: seconds between two looks.
     :param timeout: seconds after which the wait ends and the task fails; None waits as long as the service works.
-    :param cancel_on_kill: cancel a run when its task is killed, or its time is over. False leaves it running, and the
-        next try finds it. Only runs can be cancelled.
+    :param cancel_on_kill: cancel the run when its task is killed or times out. If False, the run continues and the next
+        try adopts it. Only runs can be cancelled.
     """
 
     stream_logs = False
@@ -98,12 +98,12 @@ class AzureMLWaitingOperator(AzureMLBaseOperator):
         return {}
 
     def submit(self, task: Task) -> Target:
-        """Start it, or adopt what an earlier try of this very task has started; return what to wait for."""
+        """Start the run or operation, or adopt that of an earlier try of this task; return what to wait for."""
         raise NotImplementedError
 
     @enters
     def execute(self, process: ModuleType, context: Context) -> Result:
-        """Submit, then wait, defer, or leave it at that."""
+        """Submit, then wait or defer, or end if `wait_for_completion` is False."""
         result: Result = process.execute(self, context)
         return result
 

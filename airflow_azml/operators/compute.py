@@ -33,7 +33,7 @@ class AzureMLCreateComputeOperator(AzureMLWaitingOperator):
         120 seconds for a new compute.
     :param vm_priority: `Dedicated`, as new computes are, or `LowPriority`, which is cheaper and may be preempted.
     :param spec: further properties of an AmlCompute (`subnet`, `userAccountCredentials`, ...): a dict, or the path of a
-        `.json` or `.yml` file beside the DAG. What a parameter says may not stand here too.
+        `.json` or `.yml` file beside the DAG. Give each value here or as a parameter, not both.
     """
 
     template_fields: Sequence[str] = (

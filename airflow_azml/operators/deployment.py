@@ -40,8 +40,8 @@ class AzureMLCreateOnlineDeploymentOperator(AzureMLWaitingOperator):
         None keeps that of one that exists.
     :param instance_count: machines; 1 for a new deployment.
     :param environment_variables: of the scoring process, to add or change.
-    :param spec: further JSON of the deployment: a dict, or the path of a `.json` or `.yml` file beside the DAG. Where
-        it says something else than a parameter, the task fails.
+    :param spec: further JSON of the deployment: a dict, or the path of a `.json` or `.yml` file beside the DAG. If
+        it contradicts a parameter, the task fails.
     """
 
     template_fields: Sequence[str] = (

@@ -29,7 +29,7 @@ class AzureMLCreateOnlineEndpointOperator(AzureMLWaitingOperator):
     :param auth_mode: how callers authenticate: `Key`, as at new endpoints, `AMLToken` or `AADToken`.
     :param tags: tags to add or change.
     :param spec: further JSON of the endpoint (`identity`, `properties`, ...): a dict, or the path of a `.json` or
-        `.yml` file beside the DAG. Where it says something else than a parameter, the task fails.
+        `.yml` file beside the DAG. If it contradicts a parameter, the task fails.
     """
 
     template_fields: Sequence[str] = (

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class AzureMLStartRunOperator(AzureMLWaitingOperator):
     """Start a training run from a project folder, and wait for it.
 
-    There is exactly one run per attempt: its id is derived from the task, so that a worker that dies at any moment, or
-    a request whose answer is lost, leads back to the same run. A run that failed is followed by a new one when Airflow
-    retries the task; so is any run when a person clears the task, and one that was still active then is cancelled.
+    There is exactly one run per attempt: its id is chosen before the request, so that the next try finds the same run
+    when a worker dies or an answer is lost. A retry after a failed run starts a new run. Clearing the task also starts
+    a new run, and cancels the old one if it is still active.
 
     API: `POST execution/v1.0/.../experiments/{experiment}/startrun` with a multipart zip, https://learn.microsoft.com/rest/api/azureml/
 
@@ -38,14 +38,14 @@ class AzureMLStartRunOperator(AzureMLWaitingOperator):
     :param command: the command line to run, instead of a script.
     :param arguments: of the script, a list.
     :param environment_variables: of the run, to add to those of the definition.
-    :param tags: of the run, beside those that say whose it is.
+    :param tags: of the run, in addition to the tags that name its task.
     :param display_name: name of the run in studio.
     :param max_files: number of files at most: a folder with more is refused.
     :param max_bytes: refuse a larger folder, bytes before compression.
     :param queue_timeout: seconds after the submission, or after this try has adopted the run, within which it has to
         begin to run.
     :param run_timeout: seconds for which the run may run. The service is told too (`maxRunDurationSeconds`, five
-        minutes more), for the case that nobody of ours is left to cancel it.
+        minutes more), so that the run ends even if no process of Airflow is left to cancel it.
     :param stream_logs: show what the run prints in the task's log while it runs.
     :param metrics: which of the run's metrics the result holds: all, none (False), or those of these names. Lists
         of values are cut to their last values, 10,000 of all lists together.

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 class AzureMLBaseSensor(Templates, BaseSensorOperator):
-    """A sensor of this provider, in the modes `poke` and `reschedule`, and deferred, where it costs no worker slot.
+    """A sensor of this provider, in the modes `poke` and `reschedule`, or deferred, which needs no worker slot.
 
-    An error that no retry can mend fails the task at once: AirflowFailException, whose `__context__` is the original.
+    A permanent error fails the task without retries: AirflowFailException, whose `__context__` is the original.
 
     :param azureml_conn_id: the Airflow connection to the workspace.
     :param deferrable: wait in the triggerer; `[operators] default_deferrable` when None.
-    :param poll_interval: seconds between two looks; 60 in mode `reschedule`, where each one costs a process, else 5.
+    :param poll_interval: seconds between two looks; 60 in mode `reschedule`, which starts a process each time, else 5.
     :param poke_interval: the same under the name that Airflow's sensors use; give one of the two.
     :param end_from_trigger: when deferred, succeed in the triggerer, without another worker process (Airflow 3.3); not
-        with outlets, which only a worker can report. A failure always takes a worker, to tell the reason.
+        with outlets, which only a worker can report. A failure always needs a worker, to raise the error.
     """
 
     template_fields: Sequence[str] = ("azureml_conn_id",)

@@ -26,7 +26,7 @@ class AzureMLWaitForRunSensor(AzureMLBaseSensor):
 
     :param run_id: the run, or v2 job.
     :param experiment_name: its experiment, if known: some older workspaces need it.
-    :param cancel_on_kill: cancel the run when this task is killed, or times out. False leaves it: it is another task's.
+    :param cancel_on_kill: cancel the run when this task is killed or times out. By default the run continues.
     :param stream_logs: show what the run prints in the task's log while it runs; at its end in mode `reschedule`.
     :param metrics: which of the run's metrics the result holds: all, none (False), or those of these names. Lists
         of values are cut to their last values, 10,000 of all lists together.
