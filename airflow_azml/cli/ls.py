@@ -109,7 +109,7 @@ def _print_table(kind: str, rows: list[Row]) -> None:
         table.add_column(name.upper(), overflow="fold")
     for row in rows:
         table.add_row(*(_text(name, value) for name, value in row.items()))
-    # A pipe has no width: whoever reads it wants whole values.
+    # A pipe has no width: show whole values there.
     Console(width=None if sys.stdout.isatty() else 10_000, markup=False, highlight=False).print(table)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_azml.client.lifecycle import Target
     from airflow_azml.runtime.task import Task
 
-GRACE = 300  # seconds that the service allows a run beyond its limit: whoever waits for it cancels it first
+GRACE = 300  # seconds that the service allows a run beyond its limit: the waiting task cancels it before
 FIELD = "run_definition"
 
 

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 # https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
 LEAST_GAP = 0.1
 FIRST_LOOK = 1.0  # seconds at most until a poller begins: pollers that start together part, triggers that do so gather
-LOG_GAP = 0.1  # seconds between two reads of logs: what remains of a log is read at the end, by whoever ends the task
+LOG_GAP = 0.1  # seconds between two reads of logs: the rest of a log is read when the task ends
 # Ends are told so many seconds apart: a triggerer that has to store thousands of events in one burst blocks its loop.
 WAKE_GAP = 0.005
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[AzureMLClient, str], Hub]] = WeakKeyDictionary()
@@ -251,10 +251,10 @@ class Hub:
             return
         try:
             lines = await waiter.run_log.read(self._client)
-            if waiter in self._running:  # or whoever finishes the task reads them once more
+            if waiter in self._running:  # otherwise the end of the task reads these lines again
                 await waiter.run_log.show(lines)
         except Exception:  # a mistake of ours with one log must not end the others
-            log.exception("reading the log of %s failed: whoever ends its task shows it", waiter.target)
+            log.exception("the log of %s could not be read: it is shown when its task ends", waiter.target)
             self._running.pop(waiter, None)
 
     async def _rest(self, began: float, asked: int, earliest: float) -> None:

@@ -91,7 +91,7 @@ def select(folder: str | Path, *, collected: Iterable[str] = ()) -> Selection:
 
 
 class Which(TypedDict, total=False):
-    """Which files of a folder are meant: the arguments of :func:`project_files`, handed on by whoever uploads them."""
+    """Which files of a folder are uploaded: the arguments of :func:`project_files`."""
 
     entry_script: str | None
     max_bytes: int
