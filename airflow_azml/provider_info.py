@@ -116,7 +116,7 @@ CONNECTION_FIELDS = {
     "trusted_hosts": _field(
         "Trusted hosts", "Cloud = Custom: further hosts that may be sent a token, separated by commas."
     ),
-    "ca_bundle": _field("CA bundle", "Path of a PEM file with the authorities to trust, if not the system's."),
+    "ca_bundle": _field("CA bundle", "Path of a PEM file with the authorities to trust instead of Python's certifi."),
     "namespace": _field(
         "Namespace",
         "Name of this Airflow, such as dev or prod, when several use the workspace. Runs are tagged with it. Before "

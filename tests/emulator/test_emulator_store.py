@@ -92,6 +92,10 @@ def test_what_is_absent_can_be_put_or_changed(store):
         document["n"] = 1
     with store.put_or_change("a", "1") as document:
         assert document == {"n": 1}
+    store.put("a", "empty", {})
+    with store.change("a", "empty") as document:
+        document["x"] = 1
+    assert store.get("a", "empty") == {"x": 1}
     with pytest.raises(AbsentError), store.change("a", "2"):
         pass
 

@@ -116,20 +116,23 @@ class Store:
 
         Raises AbsentError when there is none.
         """
-        with self.put_or_change(kind, key) as document:
-            if not document:
+        with self.transaction():
+            document = self.get(kind, key)
+            if document is None:
                 raise AbsentError(kind, key)
-            yield document
+            yield from self._write_changed(kind, key, document)
 
     @contextmanager
     def put_or_change(self, kind: str, key: str) -> Iterator[Document]:
         """Like `change`; where there is no document, an empty one is handed out for filling."""
         with self.transaction():
-            document = self.get(kind, key) or {}
-            before = json.dumps(document)
-            yield document
-            if json.dumps(document) != before:
-                self.put(kind, key, document)
+            yield from self._write_changed(kind, key, self.get(kind, key) or {})
+
+    def _write_changed(self, kind: str, key: str, document: Document) -> Iterator[Document]:
+        before = json.dumps(document)
+        yield document
+        if json.dumps(document) != before:
+            self.put(kind, key, document)
 
     def delete(self, kind: str, key: str) -> bool:
         """Delete the document; tell whether it existed."""
