@@ -16,6 +16,7 @@ from runs_support import alive
 
 from airflow_azml.emulator.computes import specs
 from airflow_azml.emulator.control.crash import VARIABLE, Crash
+from airflow_azml.emulator.endpoints.fleet import Fleet
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.kernel.state import StateError
 from airflow_azml.emulator.kernel.store import Store
@@ -185,6 +186,16 @@ def test_a_leader_that_replaces_its_children_ends(tmp_path, monkeypatch):
         leader.kill()
     assert ended
     assert not group._descendants()
+
+
+def test_a_serving_process_of_which_no_file_tells_is_ended(tmp_path):
+    """At the start no process of a former emulator serves on, not even one whose folder has gone."""
+    environment = {**os.environ, groups.MARK: f"{tmp_path}/endpoint/blue/1/x"}
+    with subprocess.Popen(["/bin/sh", "-c", "while true; do sleep 600; done"], env=environment) as leftover:
+        Fleet(None, tmp_path).start(set())
+        ended = not alive(leftover.pid)
+        leftover.kill()
+    assert ended
 
 
 def test_a_build_that_was_cut_is_removed_and_its_builder_ended(tmp_path, monkeypatch):

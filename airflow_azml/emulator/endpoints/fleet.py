@@ -19,6 +19,7 @@ from airflow_azml.emulator.endpoints.containers import LOG, PROCESS, Container, 
 from airflow_azml.emulator.endpoints.images import ImageBuildError
 from airflow_azml.emulator.http.faults import Fault
 from airflow_azml.emulator.process.conda import EnvironmentBuildError
+from airflow_azml.emulator.process.groups import end_marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -92,6 +93,7 @@ class Fleet:
         """
         for file in self._root.glob(f"*/*/*/{PROCESS}"):
             end_leftover(file.parent)
+        end_marked(f"{self._root}/")  # a folder tells of one process only, and it may be gone
         for folder in self._root.glob("*/*"):
             if folder.relative_to(self._root).as_posix() not in known:
                 shutil.rmtree(folder, ignore_errors=True)

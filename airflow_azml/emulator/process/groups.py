@@ -164,6 +164,17 @@ class Attempt:
             return None
 
 
+def end_marked(prefix: str) -> None:
+    """Kill all processes whose mark begins so, whoever has started them and whatever is written down (Linux only)."""
+    line, deadline = f"{MARK}={prefix}".encode(), time.monotonic() + PATIENCE
+    while LINUX and time.monotonic() < deadline:
+        marked = {pid for pid in running() if any(each.startswith(line) for each in _variables(pid))}
+        if not marked:
+            return
+        kill(marked)
+        time.sleep(BEAT)
+
+
 def _variables(pid: int) -> list[bytes]:
     """Return the environment with which a process was started; nothing when it is not ours or has ended."""
     try:
