@@ -120,4 +120,4 @@ def test_an_environment_with_a_dockerfile_is_refused(serving):
 
 def ended(serving, answer) -> dict | None:
     operation = serving.emulator.call("GET", answer.headers["Azure-AsyncOperation"]).json()
-    return operation if operation["status"] != "InProgress" else None
+    return operation if operation["status"] != "Updating" else None
