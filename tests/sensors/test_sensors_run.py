@@ -194,9 +194,9 @@ def test_soft_fail_skips_a_run_that_has_failed_before_it_could_be_deferred(start
 
 def test_a_deferred_sensor_keeps_its_execution_timeout(airflow, started, wait):
     """Airflow itself does not watch over it while a task is deferred."""
-    outcome = airflow.finish(wait(started(SLEEPS.format(600)), deferrable=True, execution_timeout=timedelta(seconds=3)))
+    outcome = airflow.finish(wait(started(SLEEPS.format(600)), deferrable=True, execution_timeout=timedelta(seconds=9)))
     assert isinstance(outcome.error, AirflowSensorTimeout), outcome.error
-    assert "had not ended after 3 s" in str(outcome.error)
+    assert "had not ended after 9 s" in str(outcome.error)
 
 
 def test_a_run_that_completed_at_the_last_moment_is_no_timeout(airflow, started, wait):
