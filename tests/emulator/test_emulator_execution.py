@@ -12,6 +12,7 @@ import zipfile
 
 import pytest
 import requests
+from emulator_process import EmulatorProcess
 from runs_support import EXECUTION, HISTORY, Client, alive, wait_for, zipped
 
 from airflow_azml.emulator.kernel import facts
@@ -304,17 +305,24 @@ def test_a_damaged_project_fails_the_run(client):
     assert "cannot be unpacked" in run["error"]["error"]["message"]
 
 
-def test_a_run_finds_its_environment(client):
+def test_a_run_finds_its_environment(tmp_path):
     """Without user-managed dependencies the script runs in a virtual environment; what is not honoured is logged."""
     conda = {"dependencies": ["python=2.7", "cudatoolkit", {"pip": []}]}
     environment = {"python": {"condaDependencies": conda}, "docker": {"baseImage": "mcr/x"}}
     script = "import sys; print(sys.prefix != sys.base_prefix, sys.prefix)"
-    run_id = client.start(script, environment=environment)
-    assert client.wait(run_id)["status"] == "Completed"
-    log = client.log(run_id)
-    assert f"True {os.environ['AZUREML_EMULATOR_ENVIRONMENTS']}/" in log
-    assert all(word in log for word in ("python=2.7", "cudatoolkit", "mcr/x"))
-    assert "azureml-logs/20_image_build_log.txt" in client.details(run_id)["logFiles"]
+    built = tmp_path / "environments"  # its own, so that it is empty
+    emulator = EmulatorProcess(tmp_path / "data").start("--environments", str(built))
+    try:
+        client = Client(emulator)
+        client.ensure_compute()
+        run_id = client.start(script, environment=environment)
+        assert client.wait(run_id)["status"] == "Completed"
+        log = client.log(run_id)
+        assert f"True {built}/" in log
+        assert all(word in log for word in ("python=2.7", "cudatoolkit", "mcr/x"))
+        assert "azureml-logs/20_image_build_log.txt" in client.details(run_id)["logFiles"]
+    finally:
+        emulator.stop()
 
 
 def test_a_user_may_name_the_interpreter(client, tmp_path):
