@@ -27,8 +27,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Any, seconds: float = 60, every: float = 0.1) -> Any:
-    """Return the condition's first true value, looking every so many seconds; fail when there is none in time."""
+def wait_until(condition: Any, seconds: float = 240, every: float = 0.1) -> Any:
+    """Return the condition's first true value, looking every so many seconds; fail when there is none in time.
+
+    The time is enough for building a Python environment on a busy machine.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():

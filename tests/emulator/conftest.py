@@ -47,7 +47,7 @@ class Serving:
             found: dict[str, Any] = self.emulator.arm("GET", path).json()["properties"]
             return found if found["provisioningState"] in {state, "Failed", "Canceled"} else None
 
-        reached: dict[str, Any] = wait_until(properties, 120)
+        reached: dict[str, Any] = wait_until(properties, 240)
         assert reached["provisioningState"] == state, self.emulator.arm("POST", f"{path}/getLogs", json={}).text
         return reached
 

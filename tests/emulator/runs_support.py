@@ -28,7 +28,7 @@ def zipped(files: dict[str, str | bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def wait_for(condition: Any, seconds: float = 60) -> Any:
+def wait_for(condition: Any, seconds: float = 240) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
@@ -94,7 +94,7 @@ class Client:
         )
         return answer
 
-    def wait(self, run_id: str, *statuses: str, seconds: float = 60) -> dict[str, Any]:
+    def wait(self, run_id: str, *statuses: str, seconds: float = 240) -> dict[str, Any]:
         wanted = set(statuses) or TERMINAL
         wait_for(lambda: self.get(run_id)["status"] in wanted, seconds)
         return self.get(run_id)

@@ -79,7 +79,7 @@ class Traffic:
         for header in ("Azure-AsyncOperation", "Location"):
             address = begun.headers.get(header, "")
             if "/locations/" in address:
-                wait_until(lambda address=address: self._ended(self.call("GET", address)), 120, every=0.3)
+                wait_until(lambda address=address: self._ended(self.call("GET", address)), 240, every=0.3)
 
     @staticmethod
     def _ended(answer: requests.Response) -> bool:
