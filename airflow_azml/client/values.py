@@ -23,6 +23,13 @@ def whole_number(field: str, value: object, at_least: int = 0) -> int:
     raise InputError(field, value, f"must be a whole number, {at_least} or more")
 
 
+def flag(field: str, value: object) -> bool:
+    """Return a boolean. Anything else is refused: the text "False" would count as true, and None as false."""
+    if isinstance(value, bool):
+        return value
+    raise InputError(field, value, "must be True or False")
+
+
 def mapping(field: str, value: object) -> dict[str, Any]:
     """Return a copy of a mapping; a template that renders to text is none."""
     if isinstance(value, Mapping):

@@ -66,6 +66,11 @@ class Serving:
         body = {"location": "eastus", "sku": {"name": "Default", "capacity": 1}, "properties": spec}
         return self.emulator.arm("PUT", f"/onlineEndpoints/{endpoint}/deployments/{name}", json=body)
 
+    def ended(self, answer: requests.Response) -> dict[str, Any] | None:
+        """Return the operation that an answer has begun; None while it is under way."""
+        operation: dict[str, Any] = self.emulator.call("GET", answer.headers["Azure-AsyncOperation"]).json()
+        return operation if operation["status"] != "Updating" else None
+
     def deploy(self, endpoint: str, name: str, script: str, **properties: Any) -> None:
         """Deploy a script and wait until it serves."""
         answer = self.begin(endpoint, name, script, **properties)

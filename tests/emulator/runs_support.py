@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import uuid
 import zipfile
 from dataclasses import dataclass
 from typing import Any
 
 import requests
+from emulator_process import WORKSPACE, wait_until
 
-WORKSPACE = (
-    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local"
-    "/providers/Microsoft.MachineLearningServices/workspaces/local"
-)
 HISTORY, EXECUTION = f"/history/v1.0{WORKSPACE}", f"/execution/v1.0{WORKSPACE}"
 TERMINAL = {"Completed", "Failed", "Canceled"}
 
@@ -26,15 +22,6 @@ def zipped(files: dict[str, str | bytes]) -> bytes:
         for name, content in files.items():
             archive.writestr(name, content)
     return buffer.getvalue()
-
-
-def wait_for(condition: Any, seconds: float = 240) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
 
 
 def alive(pid: int) -> bool:
@@ -60,7 +47,7 @@ class Client:
         path = f"/computes/{name or self.compute}"
         answer = self.emulator.arm("PUT", path, json={"location": "eastus", "properties": body})
         assert answer.ok, answer.text
-        wait_for(lambda: self.emulator.arm("GET", path).json()["properties"]["provisioningState"] == "Succeeded")
+        wait_until(lambda: self.emulator.arm("GET", path).json()["properties"]["provisioningState"] == "Succeeded")
 
     def post(self, source: str, run_id: str = "", zip_bytes: bytes | None = None, **configuration: Any) -> Any:
         run_id = run_id or f"run_{uuid.uuid4().hex[:8]}"
@@ -96,7 +83,7 @@ class Client:
 
     def wait(self, run_id: str, *statuses: str, seconds: float = 240) -> dict[str, Any]:
         wanted = set(statuses) or TERMINAL
-        wait_for(lambda: self.get(run_id)["status"] in wanted, seconds)
+        wait_until(lambda: self.get(run_id)["status"] in wanted, seconds)
         return self.get(run_id)
 
     def log(self, run_id: str) -> str:

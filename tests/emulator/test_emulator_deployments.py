@@ -72,7 +72,7 @@ def test_a_failing_init_fails_the_deployment_with_its_log(serving, until):
     serving.endpoint("broken")
     script = "def init(): raise RuntimeError('no model here')\ndef run(data): pass"
     answer = serving.begin("broken", "blue", script)
-    operation = until(lambda: ended(serving, answer))
+    operation = until(lambda: serving.ended(answer))
     assert operation["status"] == "Failed"
     assert operation["error"]["code"] == "ResourceNotReady"
     assert "RuntimeError: no model here" in operation["error"]["message"]
@@ -83,11 +83,6 @@ def test_a_failing_init_fails_the_deployment_with_its_log(serving, until):
     serving.begin("broken", "blue", script)
     serving.wait(path, "Failed")
     assert score(serving, "broken", "blue")["version"] == 1
-
-
-def ended(serving, answer) -> dict | None:
-    operation = serving.emulator.call("GET", answer.headers["Azure-AsyncOperation"]).json()
-    return operation if operation["status"] != "Updating" else None
 
 
 def test_logs_are_what_the_script_printed(serving):
@@ -176,7 +171,7 @@ def test_a_deployment_that_never_gets_ready_can_be_deleted(serving, until):
     until(lambda: "Invoking user's init function" in logs())
     deletion = serving.emulator.arm("DELETE", path)
     until(lambda: serving.emulator.call("GET", deletion.headers["Location"]).status_code == 200)
-    assert ended(serving, answer)["status"] == "Canceled"
+    assert serving.ended(answer)["status"] == "Canceled"
 
 
 DAEMON = """
@@ -250,7 +245,7 @@ def test_a_deployment_under_way_survives_a_crash(fresh_serving, until):
     answer = fresh_serving.begin("interrupted", "blue", ONE)
     fresh_serving.emulator.kill()
     fresh_serving.emulator.start()
-    assert until(lambda: ended(fresh_serving, answer))["status"] == "Succeeded"
+    assert until(lambda: fresh_serving.ended(answer))["status"] == "Succeeded"
     assert score(fresh_serving, "interrupted", "blue")["version"] == 1
 
 
@@ -331,7 +326,7 @@ def test_a_script_that_is_not_in_the_code_is_named(serving, until):
     code = serving.put("/codes/scriptless/versions/1", {"properties": {"codeUri": f"{uri}/src"}})
     configuration = {"codeId": code, "scoringScript": "score.py"}
     answer = serving.begin("scriptless", "blue", ONE, codeConfiguration=configuration)
-    message = until(lambda: ended(serving, answer))["error"]["message"]
+    message = until(lambda: serving.ended(answer))["error"]["message"]
     assert "'score.py'" in message
     assert "other.py" in message
 

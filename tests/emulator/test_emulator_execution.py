@@ -12,8 +12,8 @@ import zipfile
 
 import pytest
 import requests
-from emulator_process import EmulatorProcess
-from runs_support import EXECUTION, HISTORY, Client, alive, wait_for, zipped
+from emulator_process import EmulatorProcess, wait_until
+from runs_support import EXECUTION, HISTORY, Client, alive, zipped
 
 from airflow_azml.emulator.kernel import facts
 from airflow_azml.emulator.runs import projects
@@ -107,7 +107,7 @@ def test_a_missing_script_fails_with_its_name(client):
 def test_a_cancelled_run_leaves_no_process(client):
     """Cancelling ends the script and what it started; CancelRequested, then Canceled."""
     run_id = client.start(SLEEPER)
-    pids = wait_for(lambda: len(client.pids(run_id)) == 2 and client.pids(run_id))
+    pids = wait_until(lambda: len(client.pids(run_id)) == 2 and client.pids(run_id))
     assert all(map(alive, pids))
     assert client.cancel(run_id).json() == {"runId": run_id}
     assert client.get(run_id)["status"] in {"CancelRequested", "Canceled"}
@@ -120,7 +120,7 @@ def test_a_script_that_ignores_sigterm_is_killed(client):
     """After a grace the whole group is killed."""
     script = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPER
     run_id = client.start(script)
-    pids = wait_for(lambda: len(client.pids(run_id)) == 2 and client.pids(run_id))
+    pids = wait_until(lambda: len(client.pids(run_id)) == 2 and client.pids(run_id))
     client.cancel(run_id)
     assert client.wait(run_id)["status"] == "Canceled"
     assert not any(map(alive, pids))
@@ -134,7 +134,7 @@ def test_a_script_can_say_good_bye(client):
         "print('ready', flush=True)\ntime.sleep(600)"
     )
     run_id = client.start(script)
-    wait_for(lambda: "ready" in client.log(run_id))
+    wait_until(lambda: "ready" in client.log(run_id))
     client.cancel(run_id)
     assert client.wait(run_id)["status"] == "Canceled"
     assert client.log(run_id).endswith("bye\n")
@@ -166,7 +166,7 @@ def test_a_daemon_does_not_outlive_its_run(client):
     completed = client.start(DAEMON)
     assert client.wait(completed)["status"] == "Completed"
     cancelled = client.start(DAEMON + "time.sleep(600)")
-    pids = wait_for(lambda: client.pids(cancelled))
+    pids = wait_until(lambda: client.pids(cancelled))
     client.cancel(cancelled)
     assert client.wait(cancelled)["status"] == "Canceled"
     assert [len(client.pids(run_id)) for run_id in (completed, cancelled)] == [1, 1]
@@ -414,7 +414,7 @@ def test_the_log_grows_while_the_run_runs(client):
     """A reader with a Range gets the new part only."""
     script = "import time\nprint('first', flush=True)\ntime.sleep(2)\nprint('second', flush=True)"
     run_id = client.start(script)
-    wait_for(lambda: client.log(run_id) == "first\n")
+    wait_until(lambda: client.log(run_id) == "first\n")
     assert client.get(run_id)["status"] == "Running"
     url = client.details(run_id)["logFiles"]["user_logs/std_log.txt"]
     client.wait(run_id)
@@ -426,7 +426,7 @@ def test_deleting_the_compute_ends_its_runs(client):
     client = Client(client.emulator, compute="doomed")
     client.ensure_compute("doomed")
     running, queued = client.start(SLEEPER), client.start(SLEEPER)
-    pids = wait_for(lambda: len(client.pids(running)) == 2 and client.pids(running))
+    pids = wait_until(lambda: len(client.pids(running)) == 2 and client.pids(running))
     client.emulator.arm("DELETE", "/computes/doomed", params={"underlyingResourceAction": "Delete"})
     for run_id in (running, queued):
         run = client.wait(run_id)
@@ -443,7 +443,7 @@ def test_a_run_survives_a_killed_emulator(fresh_emulator, tmp_path):
     end = tmp_path / "end"
     short = client.start(script.format("time.sleep(1)"))
     long = client.start(script.format(f"while not os.path.exists({str(end)!r}): time.sleep(0.1)"))
-    wait_for(lambda: client.pids(short) and client.pids(long))
+    wait_until(lambda: client.pids(short) and client.pids(long))
     pid = client.pids(long)[0]
     fresh_emulator.kill()
     time.sleep(1.5)
@@ -461,7 +461,7 @@ def test_a_process_killed_with_its_group_fails_the_run(fresh_emulator):
     client = Client(fresh_emulator)
     client.ensure_compute()
     run_id = client.start("import os, time\nprint('pid', os.getppid(), flush=True)\ntime.sleep(600)")
-    group = wait_for(lambda: client.pids(run_id))[0]
+    group = wait_until(lambda: client.pids(run_id))[0]
     fresh_emulator.kill()
 
     os.killpg(group, signal.SIGKILL)
@@ -476,12 +476,12 @@ def test_stopping_the_emulator_ends_runs_and_starts_them_anew(fresh_emulator):
     client = Client(fresh_emulator)
     client.ensure_compute()
     running, queued = client.start(SLEEPER), client.start("print('ran')")
-    pids = wait_for(lambda: len(client.pids(running)) == 2 and client.pids(running))
+    pids = wait_until(lambda: len(client.pids(running)) == 2 and client.pids(running))
     fresh_emulator.stop()
     assert not any(map(alive, pids))
     fresh_emulator.start()
     assert client.get(queued)["status"] == "Queued"
-    wait_for(lambda: len(client.pids(running)) == 4)
+    wait_until(lambda: len(client.pids(running)) == 4)
     client.cancel(running)
     assert client.wait(running)["status"] == "Canceled"
     assert client.wait(queued)["status"] == "Completed"
@@ -492,7 +492,7 @@ def test_a_cancellation_survives_a_kill(fresh_emulator):
     client = Client(fresh_emulator)
     client.ensure_compute()
     run_id = client.start("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPER)
-    pids = wait_for(lambda: len(client.pids(run_id)) == 2 and client.pids(run_id))
+    pids = wait_until(lambda: len(client.pids(run_id)) == 2 and client.pids(run_id))
     client.cancel(run_id)
     fresh_emulator.kill()
     fresh_emulator.start()

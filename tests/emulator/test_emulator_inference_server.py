@@ -91,7 +91,7 @@ def test_a_script_that_cannot_start_fails_the_deployment(serving, until, script,
     """The operation's error has the server's own words."""
     serving.endpoint("unstartable")
     answer = serving.begin("unstartable", "blue", script)
-    operation = until(lambda: ended(serving, answer))
+    operation = until(lambda: serving.ended(answer))
     assert (operation["status"], operation["error"]["code"]) == ("Failed", "ResourceNotReady")
     assert reason in operation["error"]["message"]
 
@@ -103,7 +103,7 @@ def test_an_environment_that_cannot_have_the_server_says_so(serving, until):
     environment_id = serving.put("/environments/excluding/versions/1", {"properties": environment})
     script = "def init(): pass\ndef run(data): pass"
     answer = serving.begin("excluded", "blue", script, environmentId=environment_id)
-    operation = until(lambda: ended(serving, answer))
+    operation = until(lambda: serving.ended(answer))
     assert (operation["status"], operation["error"]["code"]) == ("Failed", "ImageBuildFailure")
     assert "needs azureml-inference-server-http" in operation["error"]["message"]
 
@@ -116,8 +116,3 @@ def test_an_environment_with_a_dockerfile_is_refused(serving):
     answer = serving.begin("docker", "blue", "", environmentId=environment_id)
     assert answer.status_code == 501
     assert "built:1" in answer.json()["error"]["message"]
-
-
-def ended(serving, answer) -> dict | None:
-    operation = serving.emulator.call("GET", answer.headers["Azure-AsyncOperation"]).json()
-    return operation if operation["status"] != "Updating" else None

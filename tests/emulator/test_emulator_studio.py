@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import requests
-from runs_support import HISTORY, Client, wait_for
+from emulator_process import wait_until
+from runs_support import HISTORY, Client
 
 from airflow_azml.client.resources.compute import compute_page
 from airflow_azml.client.resources.endpoint import endpoint_page
@@ -156,7 +157,7 @@ def test_an_endpoint_shows_its_deployments_but_no_key(emulator: Any, serving: An
     serving.endpoint("scores")
     serving.deploy("scores", "blue", script, instanceType="Standard_DS3_v2")
     serving.endpoint("scores", traffic={"blue": 100})
-    page = wait_for(
+    page = wait_until(
         lambda: (seen := opened(emulator, endpoint_page("scores"))) and "<i>ready</i>" in seen.text and seen
     )
     assert '{"blue": 100}' in page.text

@@ -25,7 +25,7 @@ from airflow_azml.client.transport.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from airflow_azml.client.values import texts
+from airflow_azml.client.values import flag, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -108,17 +108,11 @@ class ModelVersions(Resource):
         wanted: dict[str, Any] = {"tags": texts("tags", tags)}
         if description is not None:
             wanted["description"] = description
-        there = self.get(name, version)
-        body = change(there.raw, {"properties": wanted}, what=f"model {name}:{version}")
-        return self._write(name, version, body["properties"], "update model") if body else there
+        return self._changed(name, version, wanted, "update model")
 
     def archive(self, name: str, version: str, *, archived: bool = True) -> Model:
         """Hide a version from lists, or show it again; deployments of it go on. Return the version as it is now."""
-        if not isinstance(archived, bool):
-            raise InputError("archived", archived, "must be True or False")
-        there = self.get(name, version)
-        body = change(there.raw, {"properties": {"isArchived": archived}}, what=f"model {name}:{version}")
-        return self._write(name, version, body["properties"], "archive model") if body else there
+        return self._changed(name, version, {"isArchived": flag("archived", archived)}, "archive model")
 
     def newest(self, name: str) -> Model:
         """Return the version that was registered last, archived ones aside; NotFoundError when there is none."""
@@ -138,9 +132,7 @@ class ModelVersions(Resource):
 
     def delete_versions(self, name: str, version: str | None, *, all_versions: bool) -> tuple[str, ...]:
         """Delete a version, or all of them, and return which there were. Deleting all takes a flag of its own."""
-        if not isinstance(all_versions, bool):
-            raise InputError("all_versions", all_versions, "must be True or False")
-        if all_versions and version is not None:
+        if flag("all_versions", all_versions) and version is not None:
             raise InputError("model_version", version, "must not be given with all_versions=True: remove one of them")
         if not all_versions and version is None:
             raise InputError("model_version", rule="is required; only all_versions=True deletes every version")
@@ -201,6 +193,12 @@ class ModelVersions(Resource):
             "run_id": model.run_id,
             "tags": dict(model.tags),
         }
+
+    def _changed(self, name: str, version: str, wanted: Json, operation: str) -> Model:
+        """Return a version with the members as wanted; nothing is sent when it has them already."""
+        there = self.get(name, version)
+        body = change(there.raw, {"properties": wanted}, what=f"model {name}:{version}")
+        return self._write(name, version, body["properties"], operation) if body else there
 
     def _write(self, name: str, version: str, properties: Json, operation: str) -> Model:
         url, body = self._url(name, version), {"properties": properties}
